@@ -1,0 +1,1 @@
+"""The parts of `benchmarks.stream`: the world, the publisher, the clients, the rivals."""

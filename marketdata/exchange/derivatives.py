@@ -1,0 +1,271 @@
+"""Futures and options of the simulated exchange: contracts of a day, and their prices.
+
+A contract's price follows from its underlying's price, the volatility index and one smooth
+surface over strike and time, so calls and puts keep parity and the volatility that a reader
+solves from a price is the one that is sent. Nothing is stored: a contract's past is computed
+from its underlying's past.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from marketdata.exchange import noise
+from marketdata.exchange.listing import VIX_KEY, Listing
+from marketdata.exchange.noise import Floats
+from marketdata.exchange.prices import Market
+from marketdata.options import pricing
+from mockmarket.core.clock import IST
+
+Rows = npt.NDArray[np.int64]
+
+RATE: Final = 0.065
+TICK: Final = 0.05
+EXPIRY_TIME: Final = time(15, 30)
+_EXPIRY_WEEKDAY: Final = 1  # Tuesday, since 2025-09
+STRIKES_EACH_SIDE: Final = 20
+# Strikes are added as the underlying wanders and stay until expiry, as on NSE.
+_LISTED_DAYS: Final = 75
+_STEPS: Final = {"NIFTY": 50.0, "BANKNIFTY": 100.0, "FINNIFTY": 50.0, "MIDCPNIFTY": 25.0}
+_SHARES: Final = (
+    *("RELIANCE", "HDFCBANK", "ICICIBANK", "INFY", "TCS"),
+    *("SBIN", "BHARTIARTL", "ITC", "LT", "AXISBANK"),
+)
+_VIX_USUAL: Final = 13.5
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a listing does not say of a future or an option. A future's strike is 0."""
+
+    listing: Listing
+    underlying: Listing
+    expiry: date
+    strike: float
+    kind: str  # FUT, CE, PE
+    weekly: bool
+
+    @property
+    def expiry_ms(self) -> int:
+        """The last instant of the expiry day in India, as the instrument file states it."""
+        end = datetime.combine(self.expiry, time(23, 59, 59), tzinfo=IST)
+        return round(end.timestamp() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Prices and sensitivities of some contracts at one instant, one row each.
+
+    `volatility` is a fraction. Greeks are in the units of options.pricing.
+    """
+
+    price: Floats
+    volatility: Floats
+    greeks: pricing.Greeks
+
+
+class Board:
+    """All contracts listed on one day, as columns."""
+
+    def __init__(self, *, market: Market, seed: int, day: date) -> None:
+        self.day = day
+        self._market = market
+        self._seed = seed
+        self.contracts: list[Contract] = []
+        for listing in underlyings(market):
+            self.contracts += _contracts(market, listing, day)
+        self.rows = {contract.listing.key: n for n, contract in enumerate(self.contracts)}
+        self.names = noise.columns(list(self.rows))
+        self.tick = np.full(len(self.contracts), TICK)
+        self.lot = np.array([c.listing.lot for c in self.contracts], dtype=np.int64)
+        self.spot_row = np.array(
+            [market.rows[c.underlying.key] for c in self.contracts], dtype=np.int64
+        )
+        self.strike = np.array([c.strike for c in self.contracts])
+        self.is_call = np.array([c.kind == "CE" for c in self.contracts])
+        self.is_future = np.array([c.kind == "FUT" for c in self.contracts])
+        self.expires_ms = np.array([_close_ms(c.expiry) for c in self.contracts], dtype=np.float64)
+        self._usual = np.array([_usual_volatility(c.underlying) for c in self.contracts])
+
+    def values(
+        self, rows: Rows, *, spot: Floats, vix: Floats | float, at_ms: Floats | float
+    ) -> Values:
+        """Prices of `rows` where their underlyings stand at `spot`. Arrays broadcast."""
+        years = np.maximum(self.expires_ms[rows] - at_ms, 0) / (365 * 86_400_000)
+        strike = np.where(self.is_future[rows], spot, self.strike[rows])
+        volatility = self._volatility(rows, spot, strike, years, vix)
+        greeks = pricing.greeks(
+            spot=spot,
+            strike=strike,
+            years=years,
+            volatility=volatility,
+            is_call=self.is_call[rows],
+            rate=RATE,
+        )
+        forward = spot * np.exp(RATE * years)
+        price = np.where(self.is_future[rows], forward, greeks.price)
+        return Values(np.maximum(np.rint(price / TICK), 1) * TICK, volatility, greeks)
+
+    def _volatility(
+        self, rows: Rows, spot: Floats, strike: Floats, years: Floats, vix: Floats | float
+    ) -> Floats:
+        """The surface: a smile in standard deviations, dearer below, moving with the index."""
+        middle = self._usual[rows] * (0.5 + 0.5 * np.asarray(vix) / _VIX_USUAL)
+        deviation = middle * np.sqrt(np.maximum(years, 2 / 365))
+        away = np.clip(np.log(strike / spot) / deviation, -4, 4)
+        surface: Floats = middle * (1 - 0.045 * away + 0.014 * away**2)
+        return surface
+
+    def listed_from(self, key: str) -> date:
+        """The first day of a contract."""
+        return self.contracts[self.rows[key]].expiry - timedelta(days=_LISTED_DAYS)
+
+    def interest(self, rows: Rows, *, part: float) -> tuple[Floats, Floats, Floats]:
+        """(volume, open interest, yesterday's open interest) when `part` of the day's trade is
+        done, in units."""
+        volume, before, after = (column[rows] for column in self._flow)
+        lot = self.lot[rows]
+        now = np.rint(before + (after - before) * part)
+        return np.floor(volume * part) * lot, now * lot, before * lot
+
+    @cached_property
+    def usual_volume(self) -> Floats:
+        """Units that trade on this day."""
+        volume: Floats = self._flow[0] * self.lot
+        return volume
+
+    @cached_property
+    def previous_closes(self) -> Floats:
+        """Closing prices of the session before, from its closing spots."""
+        hours = self._market.hours
+        vix_row = self._market.rows.get(VIX_KEY)
+        vix = self._market.previous_close(vix_row, self.day) if vix_row is not None else _VIX_USUAL
+        closed_ms = hours.close_ms(hours.previous(self.day))
+        rows = np.arange(len(self.contracts), dtype=np.int64)
+        return self.values(rows, spot=self._spot_closes, vix=vix, at_ms=float(closed_ms)).price
+
+    @cached_property
+    def _flow(self) -> tuple[Floats, Floats, Floats]:
+        """Lots: traded this day, open the day before, open at its end. Most near the money and
+        in the nearest expiry."""
+        market, close = self._market, self._spot_closes
+        away = np.where(self.is_future, 0, (self.strike - close) / (close * 0.035))
+        near = np.exp(-0.5 * away**2) + 0.02
+        today = self.day.toordinal() - date(1970, 1, 1).toordinal()
+        days = np.maximum(self.expires_ms / 86_400_000 - today, 1)
+        size = 8_000 * near / np.sqrt(days) * np.where(market.is_index[self.spot_row], 4, 1)
+        index = np.array([self.day.toordinal() - 1, self.day.toordinal()])
+        moods = np.exp(0.35 * noise.normals(self._seed, "interest", self.names, index))
+        before, after = np.rint(size * 6 * moods[:, 0]), np.rint(size * 6 * moods[:, 1])
+        return np.rint(size * 3 * moods[:, 1]), before, after
+
+    @cached_property
+    def _spot_closes(self) -> Floats:
+        """The underlyings' previous closes, one a contract."""
+        closes = {
+            row: self._market.previous_close(row, self.day) for row in set(self.spot_row.tolist())
+        }
+        return np.array([closes[row] for row in self.spot_row.tolist()])
+
+
+def underlyings(market: Market) -> list[Listing]:
+    """The listings that have derivatives here."""
+    wanted = {*_STEPS, *_SHARES}
+    return [row for row in market.listings if row.symbol in wanted and row.fo_lot > 0]
+
+
+def expiries(day: date, *, weekly: bool) -> list[tuple[date, bool]]:
+    """(expiry, whether it is a weekly one) listed on `day`, nearest first.
+
+    Months expire on their last Tuesday; the NIFTY also on each Tuesday between.
+    """
+    monthly = [
+        found
+        for offset in range(4)
+        if (
+            found := _last_tuesday(
+                day.year + (day.month - 1 + offset) // 12, (day.month - 1 + offset) % 12 + 1
+            )
+        )
+        >= day
+    ][:2]
+    listed = dict.fromkeys(monthly, False)
+    if weekly:
+        first = day + timedelta(days=(_EXPIRY_WEEKDAY - day.weekday()) % 7)
+        for number in range(3):
+            listed.setdefault(first + timedelta(days=7 * number), True)
+    return sorted(listed.items())
+
+
+def _last_tuesday(year: int, month: int) -> date:
+    last = date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
+    return last - timedelta(days=(last.weekday() - _EXPIRY_WEEKDAY) % 7)
+
+
+def _close_ms(expiry: date) -> float:
+    return datetime.combine(expiry, EXPIRY_TIME, tzinfo=IST).timestamp() * 1000
+
+
+def _usual_volatility(underlying: Listing) -> float:
+    if underlying.is_index:
+        return {"NIFTY": 0.125, "BANKNIFTY": 0.14, "MIDCPNIFTY": 0.165}.get(underlying.symbol, 0.14)
+    spread = hashlib.blake2b(underlying.key.encode(), digest_size=1).digest()[0] / 255
+    return 0.20 + 0.10 * spread
+
+
+def _step(underlying: Listing) -> float:
+    wanted = underlying.reference * 0.01
+    steps = (1.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0)
+    return _STEPS.get(underlying.symbol) or min(steps, key=lambda step: abs(step - wanted))
+
+
+def _contracts(market: Market, underlying: Listing, day: date) -> list[Contract]:
+    step = _step(underlying)
+    row = market.rows[underlying.key]
+    out = []
+    for expiry, weekly in expiries(day, weekly=underlying.symbol == "NIFTY"):
+        if not weekly:
+            out.append(_contract(underlying, expiry, 0.0, "FUT", weekly=False))
+        first = expiry - timedelta(days=_LISTED_DAYS)
+        days = [first + timedelta(days=number) for number in range((day - first).days + 1)]
+        centres = [round(close / step) for close in market.previous_closes(row, days)]
+        low, high = min(centres) - STRIKES_EACH_SIDE, max(centres) + STRIKES_EACH_SIDE
+        out += [
+            _contract(underlying, expiry, number * step, kind, weekly=weekly)
+            for number in range(max(low, 1), high + 1)
+            for kind in ("CE", "PE")
+        ]
+    return out
+
+
+def _contract(
+    underlying: Listing, expiry: date, strike: float, kind: str, *, weekly: bool
+) -> Contract:
+    when = f"{expiry:%d %b %y}".upper()
+    name = f"{kind} {when}" if kind == "FUT" else f"{strike:g} {kind} {when}"
+    symbol = f"{underlying.symbol} {name}"
+    digest = hashlib.blake2b(symbol.encode(), digest_size=8).digest()
+    token = str(100_000_000 + int.from_bytes(digest, "big") % 900_000_000)
+    listing = replace(
+        underlying,
+        key=f"NSE_FO|{token}",
+        symbol=symbol,
+        name=underlying.name if not underlying.is_index else underlying.symbol,
+        sector="",
+        isin="",
+        reference=0.0,
+        tick=TICK,
+        lot=underlying.fo_lot,
+        volume=0.0,
+        weights={},
+        exchange="NSE",
+        exchange_token=token,
+        instrument_type=kind,
+        freeze_quantity=underlying.fo_lot * 27,
+    )
+    return Contract(listing, underlying, expiry, strike, kind, weekly)

@@ -1,0 +1,163 @@
+"""Quotes: the board, else the last price of the database, each with its source and age."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from marketdata.board import COLUMN, source_name
+from marketdata.mirror import mirror
+from marketdata.models import LastPrice
+from marketdata.selectors.facts import BOARD_AGE_MS_MAX
+from mockmarket.core import clock
+from mockmarket.core.money import price as exact_price
+
+PERCENT: Final = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteView:
+    """One instrument's quote for pages and the API: exact prices, and where they come from.
+
+    `source` is stream, rest, cache (the engine is gone, this is its last word) or database;
+    `age_ms` is the time since the price arrived.
+    """
+
+    instrument_key: str
+    last_price: Decimal | None
+    previous_close: Decimal | None
+    open: Decimal | None
+    high: Decimal | None
+    low: Decimal | None
+    volume: int | None
+    bid: Decimal | None
+    ask: Decimal | None
+    bid_quantity: int | None
+    ask_quantity: int | None
+    average_price: Decimal | None
+    open_interest: int | None
+    timestamp: datetime | None
+    source: str | None
+    age_ms: int | None
+
+    @property
+    def change(self) -> Decimal | None:
+        """Rupees above the previous close."""
+        if self.last_price is None or self.previous_close is None:
+            return None
+        return self.last_price - self.previous_close
+
+    @property
+    def change_percent(self) -> Decimal | None:
+        """Percent above the previous close, two decimals."""
+        if self.change is None or not self.previous_close:
+            return None
+        return (self.change / self.previous_close * 100).quantize(PERCENT)
+
+
+def quotes(keys: Iterable[str], at: datetime) -> dict[str, QuoteView]:
+    """Quotes by key, in the order asked: the board, else the last price of the database.
+
+    Keys without any price are left out.
+    """
+    wanted = list(dict.fromkeys(keys))
+    copy = mirror()
+    copy.refresh()
+    stale = clock.to_ms(at) - copy.at_ms > BOARD_AGE_MS_MAX
+    found = {
+        key: view(key, row, at, stale=stale)
+        for key, row in copy.rows(wanted).items()
+        if not np.isnan(row[COLUMN["last_price"]])
+    }
+    missing = [key for key in wanted if key not in found]
+    if missing:
+        kept = LastPrice.objects.select_related("instrument").filter(instrument__key__in=missing)
+        found.update((row.instrument.key, _kept_view(row, at)) for row in kept)
+    return {key: found[key] for key in wanted if key in found}
+
+
+def quote(key: str, at: datetime) -> QuoteView | None:
+    """The quote of one instrument, None when it has no price."""
+    return quotes([key], at).get(key)
+
+
+def board_rows(keys: Iterable[str]) -> dict[str, dict[str, float | None]]:
+    """FIELDS by name of those of `keys` that the board knows, None where unknown."""
+    copy = mirror()
+    copy.refresh()
+    return {
+        key: {name: _known(row[column]) for name, column in COLUMN.items()}
+        for key, row in copy.rows(keys).items()
+    }
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else float(value)
+
+
+def depth(key: str) -> dict[str, list[tuple[float, int]]]:
+    """`bids` and `asks` as (price, quantity), best first; empty when unknown."""
+    columns = mirror().depth(key)
+    if columns is None:
+        return {"bids": [], "asks": []}
+    pairs = columns.reshape(-1, 2)
+    sides = {"bids": pairs[:5], "asks": pairs[5:]}
+    return {
+        side: [(float(price), int(quantity)) for price, quantity in levels if price == price]
+        for side, levels in sides.items()
+    }
+
+
+def view(key: str, row: npt.NDArray[np.float64], at: datetime, *, stale: bool = False) -> QuoteView:
+    def exact(name: str) -> Decimal | None:
+        value = float(row[COLUMN[name]])
+        return None if value != value else exact_price(value)
+
+    def whole(name: str) -> int | None:
+        value = float(row[COLUMN[name]])
+        return None if value != value else int(value)
+
+    received, stamp = whole("received_ms"), whole("timestamp_ms")
+    return QuoteView(
+        instrument_key=key,
+        last_price=exact("last_price"),
+        previous_close=exact("previous_close"),
+        open=exact("open"),
+        high=exact("high"),
+        low=exact("low"),
+        volume=whole("volume"),
+        bid=exact("bid"),
+        ask=exact("ask"),
+        bid_quantity=whole("bid_quantity"),
+        ask_quantity=whole("ask_quantity"),
+        average_price=exact("average_price"),
+        open_interest=whole("open_interest"),
+        timestamp=None if stamp is None else clock.from_ms(stamp),
+        source="cache" if stale else source_name(float(row[COLUMN["source"]])),
+        age_ms=None if received is None else max(0, clock.to_ms(at) - received),
+    )
+
+
+def _kept_view(row: LastPrice, at: datetime) -> QuoteView:
+    return QuoteView(
+        instrument_key=row.instrument.key,
+        last_price=row.last_price,
+        previous_close=row.previous_close,
+        open=row.open,
+        high=row.high,
+        low=row.low,
+        volume=row.volume,
+        bid=None,
+        ask=None,
+        bid_quantity=None,
+        ask_quantity=None,
+        average_price=None,
+        open_interest=None,
+        timestamp=row.traded_at,
+        source="database",
+        age_ms=max(0, round((at - row.stored_at).total_seconds() * 1000)),
+    )

@@ -1,0 +1,1 @@
+"""Upstox: its feed, its REST API, its tokens."""

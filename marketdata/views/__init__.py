@@ -1,0 +1,1 @@
+"""Pages of the market: lists and watchlists, research, news and mood."""

@@ -1,0 +1,1 @@
+"""SQLite whose writers of one process queue instead of polling the file's lock."""

@@ -1,0 +1,42 @@
+"""What services say in English, in the language of the page.
+
+Services know neither users nor languages: they refuse in English, with the values put in, which
+is what programs and the audit log get. Pages find the text that a refusal was made from
+(core/refusal_texts.py, written by scripts/refusal_texts.py) and say it in the reader's language.
+"""
+
+import re
+from functools import cache
+
+from django.conf import settings
+from django.utils.translation import get_language, gettext
+
+from mockmarket.core.refusal_texts import TEXTS
+
+_PLACE = re.compile(r"\\{\d+\\}")
+
+
+@cache
+def _forms() -> list[tuple[re.Pattern[str], str]]:
+    """Patterns of the texts with values, the most exact first."""
+    made = [text for text in TEXTS if "{" in text]
+    made.sort(key=lambda text: -len(re.sub(r"\{\d+\}", "", text)))
+    return [(re.compile(_PLACE.sub("(.*?)", re.escape(text)), re.DOTALL), text) for text in made]
+
+
+def said(message: str) -> str:
+    """A service's message in the page's language; as it is where no text fits."""
+    if not message or get_language() in (None, settings.LANGUAGE_CODE):
+        return message
+    known = gettext(message)
+    if known != message:
+        return known
+    for pattern, text in _forms():
+        if found := pattern.fullmatch(message):
+            return gettext(text).format(*(value and gettext(value) for value in found.groups()))
+    return message
+
+
+def all_said(messages: dict[str, str]) -> dict[str, str]:
+    """The messages of a refusal by field, in the page's language."""
+    return {name: said(message) for name, message in messages.items()}

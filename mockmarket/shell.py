@@ -1,0 +1,239 @@
+"""What the frame around every page shows; each part is worked out only when it is drawn.
+
+Outside the apps, because it draws on market and portfolios alike.
+"""
+
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+from marketdata import listing, sessions, watchlists
+from marketdata import selectors as market
+from marketdata.listing import Row
+from marketdata.models import Watchlist
+from mockmarket.core import bus, clock, words
+from mockmarket.core.boost import is_boosted
+from portfolios import selectors as portfolios
+from portfolios.current import portfolio_of, summary_of, user_of
+from portfolios.models import Contest, Portfolio
+from portfolios.selectors import Summary
+
+DEFAULT_WATCH = 20
+THEMES = {"SYSTEM": "system", "LIGHT": "light", "DARK": "dark"}
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """The template variables `desk` and `layout`."""
+    return {
+        "desk": Desk(request),
+        "layout": "partial.html" if is_boosted(request) else "shell.html",
+    }
+
+
+class Desk:
+    """Lazy parts of the shell for one request."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+
+    @cached_property
+    def at(self) -> datetime:
+        return clock.now()
+
+    @cached_property
+    def known(self) -> bool:
+        user = getattr(self.request, "user", None)
+        return bool(user and user.is_authenticated)
+
+    @cached_property
+    def stream(self) -> tuple[str, int] | None:
+        """Epoch and number of the newest private event that this page already shows."""
+        if not self.known:
+            return None
+        kept: tuple[str, int] | None = getattr(self.request, "stream_position", None)
+        return kept or bus.position(user_of(self.request).pk)
+
+    # --- Looks --------------------------------------------------------------------------
+    @cached_property
+    def theme(self) -> str:
+        return THEMES[user_of(self.request).theme] if self.known else "system"
+
+    @cached_property
+    def palette(self) -> str:
+        return "distinct" if self.known and user_of(self.request).colour_blind else "classic"
+
+    @property
+    def themes(self) -> list[tuple[str, str, str]]:
+        return [
+            ("system", _("As the device"), "monitor"),
+            ("light", _("Light"), "sun"),
+            ("dark", _("Dark"), "moon"),
+        ]
+
+    @property
+    def words_url(self) -> str:
+        """The modules' texts, where the page's language is not the source's."""
+        return words.url()
+
+    # --- Places -------------------------------------------------------------------------
+    @cached_property
+    def tabs(self) -> list[tuple[str, str]]:
+        """Paths and labels of the page tabs."""
+        names = [
+            ("dashboard", _("Dashboard")),
+            ("market", _("Market")),
+            ("movers", _("Movers")),
+            ("sectors", _("Sectors")),
+            ("options_home", _("Options")),
+            ("portfolio", _("Portfolio")),
+            ("orders", _("Orders")),
+            ("funds", _("Funds")),
+            ("contests", _("Contests")),
+            ("recommendations", _("Screen")),
+            ("news", _("News")),
+        ]
+        return [(reverse(name), str(label)) for name, label in names]
+
+    @cached_property
+    def more(self) -> list[tuple[str, str, str]]:
+        """Paths, labels and icons of what stands behind "More"."""
+        names = [
+            ("watchlists", _("Watchlists"), "eye"),
+            ("alerts", _("Alerts"), "bell"),
+            ("compare", _("Compare"), "scale"),
+            ("sentiment", _("Sentiment"), "gauge"),
+            ("learn", _("Learn"), "book-open"),
+        ]
+        return [(reverse(name), str(label), picture) for name, label, picture in names]
+
+    @cached_property
+    def bottom(self) -> list[tuple[str, str, str]]:
+        """The phone's five places."""
+        ranks = reverse("contests")
+        if self.portfolio:
+            ranks = reverse("leaderboard", args=[self.portfolio.contest.slug])
+        return [
+            (reverse("dashboard"), _("Home"), "house"),
+            (reverse("watchlists"), _("Watch"), "eye"),
+            (reverse("orders"), _("Orders"), "clock"),
+            (reverse("portfolio"), _("Portfolio"), "briefcase"),
+            (ranks, _("Ranks"), "trophy"),
+        ]
+
+    @property
+    def current(self) -> str:
+        """The tab that the address belongs to."""
+        path = self.request.path
+        return next((tab for tab, _label in self.tabs[1:] if path.startswith(tab)), path)
+
+    # --- Market -------------------------------------------------------------------------
+    @cached_property
+    def status(self) -> dict[str, Any]:
+        return market.market_status(at=self.at)
+
+    @property
+    def status_word(self) -> str:
+        return {
+            "live": _("Live"),
+            "delayed": _("Delayed"),
+            "closed": pgettext("market", "Closed"),
+            "disconnected": _("No feed"),
+        }[self.status["status"]]
+
+    @cached_property
+    def indices(self) -> list[Row]:
+        return listing.listed(market.indices(self.at))
+
+    @cached_property
+    def closes_at(self) -> datetime | None:
+        """When the session that runs now closes; None when none runs or it has no end."""
+        calendar = market.calendar()
+        if calendar.always_open:
+            return None
+        phase = sessions.phase(market="NSE_EQ", at=self.at, calendar=calendar)
+        if phase is sessions.Phase.CLOSED:
+            return None
+        day = sessions.session_date(market="NSE_EQ", at=self.at, calendar=calendar)
+        close = sessions.final_close(market="NSE_EQ", day=day, calendar=calendar)
+        return close if close and close > self.at else None
+
+    @cached_property
+    def opens_at(self) -> datetime | None:
+        opens = self.status.get("next_open")
+        if isinstance(opens, str):
+            return datetime.fromisoformat(opens)
+        return opens if isinstance(opens, datetime) else None
+
+    @property
+    def clock_note(self) -> str:
+        return _("always open") if market.calendar().always_open else ""
+
+    @property
+    def source_word(self) -> str:
+        return {
+            "simulated": _("Simulated market"),
+            "replay": _("Replayed market"),
+            "upstox": "",
+        }[settings.MARKET_SOURCE]
+
+    @property
+    def source_sentence(self) -> str:
+        return {
+            "simulated": _("Prices come from a simulated exchange; they are not the market’s."),
+            "replay": _("Prices are a recorded day, played again; they are not current."),
+            "upstox": _("Prices from the exchange by way of Upstox."),
+        }[settings.MARKET_SOURCE]
+
+    # --- Own ----------------------------------------------------------------------------
+    @cached_property
+    def portfolio(self) -> Portfolio | None:
+        return portfolio_of(self.request, at=self.at) if self.known else None
+
+    @cached_property
+    def summary(self) -> Summary | None:
+        if self.portfolio is None:
+            return None
+        return summary_of(self.request, at=self.at)
+
+    @cached_property
+    def contests(self) -> list[Contest]:
+        """What the user takes part in, for the contest switcher."""
+        return list(portfolios.contests_of(user=user_of(self.request))) if self.known else []
+
+    @cached_property
+    def watchlists(self) -> list[Watchlist]:
+        return watchlists.lists(user=user_of(self.request)) if self.known else []
+
+    @cached_property
+    def watchlist(self) -> Watchlist | dict[str, str] | None:
+        chosen = self.request.session.get("watchlist")
+        own = next((one for one in self.watchlists if one.pk == chosen), None)
+        return own or next(iter(self.watchlists), {"name": _("NIFTY 50, the heaviest")})
+
+    @cached_property
+    def watch_rows(self) -> list[Row]:
+        """The shown list; for a newcomer the heaviest of the NIFTY 50."""
+        if isinstance(self.watchlist, Watchlist):
+            return listing.rows(watchlists.instruments(watchlist=self.watchlist), at=self.at)
+        return listing.heaviest(index_key="NSE_INDEX|Nifty 50", limit=DEFAULT_WATCH, at=self.at)
+
+    @property
+    def order_words(self) -> list[tuple[str, str]]:
+        """Order states in the page's language, for the browser."""
+        return [
+            ("-queued", _("Queued for the next session")),
+            ("-open", _("Open")),
+            ("-trigger_pending", _("Waiting for its trigger")),
+            ("-waiting_fresh_quote", _("Waiting for a fresh price")),
+            ("-partially_filled", _("Partly filled")),
+            ("-filled", _("Filled")),
+            ("-cancelled", _("Cancelled")),
+            ("-rejected", _("Rejected")),
+            ("-expired", _("Expired")),
+        ]

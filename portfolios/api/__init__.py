@@ -1,0 +1,1 @@
+"""Contests, portfolios and their books over REST."""

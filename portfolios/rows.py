@@ -1,0 +1,186 @@
+"""Reads portfolios and prices into the plain rows that valuation works on."""
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from django.db.models import Count, Sum
+
+from marketdata import selectors as market
+from marketdata import sessions
+from marketdata.models import LastPrice
+from mockmarket.core.money import ZERO
+from portfolios import contests
+from portfolios.models import LedgerEntry, Portfolio, Position, Posting
+from portfolios.valuation import PortfolioRow, PositionRow, Price, Value, value_exact
+
+MARKET = "NSE_EQ"  # whose session a portfolio's day is
+# Ids in one statement: SQLite takes 32,766 parameters, PostgreSQL plans a long list slowly.
+BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What tells whether a portfolio as held differs from the database."""
+
+    entry_seq: int
+    cash: Decimal
+    reserved: Decimal
+    unsettled: Decimal
+    state: str
+
+
+@dataclass(slots=True)
+class _Sums:
+    realised: Decimal = ZERO
+    charges: Decimal = ZERO
+    paid_in: Decimal = ZERO
+    dividends: Decimal = ZERO
+    fills: int = 0
+
+
+def live_versions() -> dict[int, Version]:
+    """Every portfolio that the engine values, by id: joined, in a contest that lives."""
+    rows = Portfolio.objects.filter(left_at__isnull=True, contest__state__in=contests.LIVE)
+    return {
+        row[0]: Version(*row[1:])
+        for row in rows.values_list(
+            "id", "entry_seq", "cash", "reserved", "unsettled", "contest__state"
+        )
+    }
+
+
+def portfolio_rows(*, ids: Collection[int]) -> list[PortfolioRow]:
+    """The portfolios of `ids` as booked now, ordered by id; one that has gone is left out.
+
+    Each portfolio is read before its positions: a fill that commits in between leaves an older
+    version with newer positions, and that fill asks for its own reading.
+    """
+    ordered = sorted(set(ids))
+    return [
+        row
+        for start in range(0, len(ordered), BATCH)
+        for row in _batch(ordered[start : start + BATCH])
+    ]
+
+
+def _batch(ids: list[int]) -> Iterable[PortfolioRow]:
+    portfolios = list(
+        Portfolio.objects.select_related("contest", "user").filter(id__in=ids).order_by("id")
+    )
+    positions = _positions(ids)
+    sums = _sums(ids)
+    minimum = {p.contest_id: contests.rules_of(p.contest).minimum_fills for p in portfolios}
+    for portfolio in portfolios:
+        total = sums[portfolio.id]
+        yield PortfolioRow(
+            id=portfolio.id,
+            contest_id=portfolio.contest_id,
+            contest=portfolio.contest.slug,
+            user_id=portfolio.user_id,
+            alias=portfolio.user.shown_name,
+            version=portfolio.entry_seq,
+            cash=portfolio.cash,
+            reserved=portfolio.reserved,
+            margin=portfolio.margin,
+            paid_in=total.paid_in,
+            realised=total.realised,
+            charges=total.charges,
+            dividends=total.dividends,
+            fills=total.fills,
+            ranked=portfolio.left_at is None and total.fills >= minimum[portfolio.contest_id],
+            positions=tuple(positions[portfolio.id]),
+            debt=portfolio.debt,
+            unsettled=portfolio.unsettled,
+        )
+
+
+def _positions(ids: list[int]) -> dict[int, list[PositionRow]]:
+    """Open positions, and the flat ones that a session has left behind, in a fixed order."""
+    rows: dict[int, list[PositionRow]] = defaultdict(list)
+    found = (
+        Position.objects.filter(portfolio_id__in=ids)
+        .exclude(quantity=0, session_date__isnull=True)
+        .order_by("portfolio_id", "instrument__symbol", "product")
+        .values_list(
+            "portfolio_id",
+            "instrument__key",
+            "instrument__symbol",
+            "product",
+            "quantity",
+            "cost",
+            "session_date",
+            "day_quantity",
+            "day_cost",
+            "day_charges",
+        )
+    )
+    for row in found:
+        rows[row[0]].append(PositionRow(*row[1:]))
+    return rows
+
+
+def _sums(ids: list[int]) -> dict[int, _Sums]:
+    sums: dict[int, _Sums] = defaultdict(_Sums)
+    account = Posting.Account
+    for portfolio_id, name, amount in (
+        Posting.objects.filter(
+            portfolio_id__in=ids,
+            account__in=[account.CAPITAL, account.DIVIDENDS, account.REALISED, account.CHARGES],
+        )
+        .values_list("portfolio_id", "account")
+        .annotate(total=Sum("amount"))
+    ):
+        total = sums[portfolio_id]
+        if name == account.CAPITAL:
+            total.paid_in = -amount
+        elif name == account.DIVIDENDS:
+            total.dividends = -amount
+        elif name == account.REALISED:
+            total.realised = -amount
+        else:
+            total.charges = amount
+    for portfolio_id, count in (
+        LedgerEntry.objects.filter(portfolio_id__in=ids, kind=LedgerEntry.Kind.FILL)
+        .values_list("portfolio_id")
+        .annotate(count=Count("id"))
+    ):
+        sums[portfolio_id].fills = count
+    return sums
+
+
+def session_date(*, at: datetime) -> date:
+    """The session that a portfolio's day belongs to at `at`."""
+    return sessions.session_date(market=MARKET, at=at, calendar=market.calendar())
+
+
+def prices(*, keys: Collection[str], at: datetime) -> dict[str, Price]:
+    """Newest prices by instrument key, by the chain stream, cache, database."""
+    if not keys:
+        return {}
+    return {
+        key: Price(last=quote.last_price, previous_close=quote.previous_close)
+        for key, quote in market.quotes(sorted(keys), at).items()
+    }
+
+
+def last_prices(*, keys: Collection[str]) -> dict[str, tuple[float, float]]:
+    """Last price and previous close (NaN when unknown) that the database keeps, by key."""
+    found = LastPrice.objects.filter(instrument__key__in=keys).values_list(
+        "instrument__key", "last_price", "previous_close"
+    )
+    return {
+        key: (float(last), math.nan if close is None else float(close))
+        for key, last, close in found
+    }
+
+
+def exact_value(*, row: PortfolioRow, at: datetime) -> Value:
+    """One portfolio in exact arithmetic at the newest quotes."""
+    keys = {position.instrument_key for position in row.positions}
+    return value_exact(
+        portfolio=row, prices=prices(keys=keys, at=at), session_date=session_date(at=at)
+    )

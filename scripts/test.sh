@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The tests: test.sh all | units | journeys | faults. PYTEST_ARGS are passed on.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+what="${1:-all}"
+scripts/setup.sh dev
+read -r -a more <<<"${PYTEST_ARGS:-}"
+
+# What `make test` needs beyond pip and npm: a browser.
+if ! command -v chromium >/dev/null && [ "$what" != units ]; then
+    apt_install chromium || die "Chromium is missing: apt-get install chromium"
+fi
+# The Node.js inside Playwright's wheel wants a library that a bare Debian lacks.
+if [ "$what" != units ] && ! .venv/bin/python -m playwright --version >/dev/null 2>&1; then
+    apt_install libatomic1 || die "Playwright does not start: apt-get install libatomic1"
+fi
+
+units() {
+    .venv/bin/python -m tests.support.run pytest -n "${WORKERS:-2}" --dist loadgroup \
+        -m "not journey and not fault" "${more[@]}"
+}
+journeys() { .venv/bin/python -m tests.support.run pytest -m "journey and not fault" "${more[@]}"; }
+
+case "$what" in
+    units) units ;;
+    journeys) journeys ;;
+    faults) .venv/bin/python -m tests.support.run pytest -m "fault" --timeout 1800 "${more[@]}" ;;
+    all) units && journeys ;;
+    *) die "test.sh all | units | journeys | faults" ;;
+esac

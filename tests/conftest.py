@@ -1,0 +1,165 @@
+"""What every test may use. Redis is real: REDIS_URL where set, else a private Valkey."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import OperationalError, connection
+from django.db.backends.sqlite3.base import DatabaseOperations
+
+from tests.support import services
+
+SHARED_DATA = Path(settings.BASE_DIR).parent / "shared" / "data"
+BROWSER_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+FLUSHES_MAX = 5
+_private: list[services.Server] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the run its Redis. xdist's workers inherit it from the controlling process."""
+    config.addinivalue_line("markers", "journey: drives the running product in a browser")
+    config.addinivalue_line("markers", "fault: long; only `make faults` runs it")
+    config.addinivalue_line("markers", "postgres: needs PostgreSQL; skipped on SQLite")
+    if not os.environ.get("REDIS_URL"):
+        server = services.start_redis()
+        _private.append(server)
+        os.environ["REDIS_URL"] = server.url
+    _use_redis(os.environ["REDIS_URL"], os.environ.get("PYTEST_XDIST_WORKER", "main"))
+
+
+def pytest_unconfigure() -> None:
+    """End the private Redis."""
+    for server in _private:
+        server.stop()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep a file on one worker, where its servers start once. Leave out what needs a server that
+    is not there, and say so."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        skip = pytest.mark.skip(reason="needs PostgreSQL (DATABASE_URL)")
+        for item in items:
+            if item.get_closest_marker("postgres"):
+                item.add_marker(skip)
+    if not config.option.markexpr:
+        for item in items:
+            if item.get_closest_marker("fault"):
+                item.add_marker(pytest.mark.skip(reason="long: make faults"))
+
+
+def _use_redis(url: str, worker: str) -> None:
+    prefix = f"{settings.REDIS_PREFIX}-{worker}"
+    settings.REDIS_URL = url
+    settings.REDIS_PREFIX = prefix
+    settings.CELERY_BROKER_URL = url
+    settings.CHANNEL_LAYERS["default"]["CONFIG"] |= {"hosts": [{"address": url}], "prefix": prefix}
+    settings.CACHES["default"] |= {"LOCATION": url, "KEY_PREFIX": f"{prefix}:cache"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fresh_redis() -> None:
+    """Each file begins without what another left in Redis: files come in any order."""
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    with suppress(redis.RedisError):
+        if names := list(client.scan_iter(f"{settings.REDIS_PREFIX}*", count=1000)):
+            client.delete(*names)
+    client.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_again_after_a_deadlock() -> Iterator[None]:
+    """A web process that outlives the test may hold a row while the flush takes the tables."""
+    flush = connection.ops.execute_sql_flush
+
+    def patient(sql_list: list[str]) -> None:
+        for attempt in range(1, FLUSHES_MAX + 1):
+            try:
+                flush(sql_list)
+            except OperationalError:
+                if attempt == FLUSHES_MAX:
+                    raise
+                time.sleep(0.5)
+            else:
+                return
+
+    if connection.vendor == "postgresql":
+        connection.ops.execute_sql_flush = patient
+    yield
+    connection.ops.execute_sql_flush = flush
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real instrument files and recorded sessions, where this machine has them."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no recorded data at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server: the one of this machine, or a private one."""
+    found = services.found_postgres()
+    if found is not None:
+        yield found
+        return
+    server = services.start_postgres()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+    """Debian's Chromium, as root, without a display."""
+    return {
+        **browser_type_launch_args,
+        "executable_path": os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+        "args": BROWSER_ARGUMENTS,
+    }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_append_only_tables() -> Iterator[None]:
+    """Let the flush after a `transaction=True` test empty tables that refuse DELETE.
+
+    PostgreSQL truncates, which row triggers do not see; SQLite deletes, so the triggers are
+    lifted for the flush alone and put back as they were.
+    """
+    flush = DatabaseOperations.execute_sql_flush
+
+    def lifted(self: DatabaseOperations, sql_list: list[str]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND"
+                " sql LIKE '%BEFORE DELETE%'"
+            )
+            triggers = cursor.fetchall()
+            for name, _ in triggers:
+                cursor.execute(f'DROP TRIGGER "{name}"')
+        try:
+            flush(self, sql_list)
+        finally:
+            with connection.cursor() as cursor:
+                for _, sql in triggers:
+                    cursor.execute(sql)
+
+    DatabaseOperations.execute_sql_flush = lifted  # type: ignore[method-assign]
+    yield
+    DatabaseOperations.execute_sql_flush = flush  # type: ignore[method-assign]

@@ -1,0 +1,106 @@
+"""The form of units, compose file and image, without starting them."""
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from django.conf import settings
+
+DEPLOY = Path(settings.BASE_DIR) / "deploy"
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+HARDENING = (
+    "NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices",
+    "RestrictSUIDSGID", "MemoryDenyWriteExecute", "SystemCallFilter", "CapabilityBoundingSet",
+)  # fmt: skip
+
+
+def read(path: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(path.read_text())
+    return parser
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_each_unit_runs_hardened_and_not_as_root(path: Path) -> None:
+    service = read(path)["Service"]
+    assert service["User"] == "mockmarket"
+    assert all(name in service for name in HARDENING)
+    assert service["ProtectSystem"] == "strict"
+    command = service["ExecStart"]
+    assert "manage.py" in command or "celery" in command
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_each_command_of_a_unit_exists(path: Path) -> None:
+    from django.core.management import get_commands
+
+    if match := re.search(r"manage\.py (\w+)", read(path)["Service"]["ExecStart"]):
+        assert match[1] in get_commands()
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_systemd_finds_little_exposure(path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("no systemd-analyze here")
+    result = subprocess.run(
+        [program, "security", "--offline=true", "--threshold=30", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "Unknown" in result.stderr or "unrecognized" in result.stderr:
+        pytest.skip("this systemd cannot look at files")
+    assert result.returncode == 0, result.stdout[-300:] + result.stderr
+
+
+def test_the_target_wants_every_process() -> None:
+    wanted = " ".join(
+        re.findall(r"^Wants=(.*)$", (DEPLOY / "systemd" / "mockmarket.target").read_text(), re.M)
+    )
+    for name in ("web@1", "web@2", "engine", "worker", "beat"):
+        assert f"mockmarket-{name}.service" in wanted
+    assert "mockmarket-backup.timer" in wanted
+
+
+def test_the_compose_file_has_the_form_that_compose_expects() -> None:
+    document = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    services = document["services"]
+    assert {"postgres", "redis", "web", "engine", "worker", "beat"} <= set(services)
+    assert services["web"]["deploy"]["replicas"] == 2
+    for name, service in services.items():
+        assert "image" in service, name
+        assert set(service.get("depends_on", {})) <= set(services), name
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("."):
+                assert (DEPLOY / source).exists(), volume
+            else:
+                assert source in document["volumes"], volume
+    own = [service for service in services.values() if service["image"] == "mockmarket"]
+    assert all(service["cap_drop"] == ["ALL"] and service["read_only"] for service in own)
+    assert "POSTGRES_PASSWORD:-" not in (DEPLOY / "compose.yaml").read_text()  # no default secret
+
+
+def test_the_settings_that_deployment_names_exist() -> None:
+    known = set(
+        re.findall(
+            r'env\.\w+\(\s*"(\w+)"', (DEPLOY.parent / "mockmarket" / "settings.py").read_text()
+        )
+    )
+    named = set(re.findall(r"^([A-Z_]+)=", (DEPLOY / "mockmarket.env.example").read_text(), re.M))
+    document = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    named |= set(document["services"]["web"]["environment"])
+    assert named <= known
+
+
+def test_the_image_copies_what_exists_and_drops_root() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    for source in re.findall(r"^COPY (?!--from)(\S+)", text, re.M):
+        assert (DEPLOY.parent / source).exists(), source
+    assert text.rindex("USER mockmarket") < text.rindex("CMD")

@@ -1,0 +1,164 @@
+"""A contest made and run in the administration: rules as a form, dashboard, roster out and in."""
+
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from mockmarket.core import clock
+from mockmarket.core.models import AuditEntry, User
+from portfolios import booking, contests, services
+from portfolios.models import Contest, LedgerEntry
+from tests.support.api import index, share, student
+
+pytestmark = pytest.mark.django_db
+
+ADD = "/admin/portfolios/contest/add/"
+
+
+@pytest.fixture
+def staff() -> Client:
+    client = Client()
+    client.force_login(User.objects.create(username="root", is_staff=True, is_superuser=True))
+    return client
+
+
+def filled(client: Client, url: str) -> dict[str, Any]:
+    """The form as it stands on the page, ready to be sent back."""
+    form = client.get(url).context["adminform"].form
+    sent: dict[str, Any] = {}
+    for name, field in form.fields.items():
+        value = form.get_initial_for_field(field, name)
+        if value is None or value is False:
+            continue
+        sent[name] = "on" if value is True else value
+    for name in ("starts_at", "ends_at"):
+        moment = sent.pop(name, None)
+        if moment:
+            sent |= {f"{name}_0": f"{moment:%Y-%m-%d}", f"{name}_1": f"{moment:%H:%M:%S}"}
+    return sent
+
+
+def made(client: Client, *, template: str = "classroom", **fields: Any) -> Contest:
+    form = filled(client, f"{ADD}?template={template}")
+    answer = client.post(
+        ADD, {**form, "name": "Class", "slug": "class", "reason": "New term", **fields}
+    )
+    assert answer.status_code == 302, answer.context["adminform"].form.errors
+    return Contest.objects.get(slug="class")
+
+
+class TestRules:
+    @pytest.mark.parametrize("template", contests.TEMPLATES)
+    def test_a_template_fills_the_form_and_is_kept_whole(
+        self, staff: Client, template: str
+    ) -> None:
+        contest = made(staff, template=template)
+        assert contests.rules_of(contest) == contests.Rules.parse(contests.TEMPLATES[template])
+
+    def test_a_change_raises_the_version_and_is_audited(self, staff: Client) -> None:
+        contest = made(staff)
+        url = f"/admin/portfolios/contest/{contest.pk}/change/"
+        form = filled(staff, url) | {"rule_min_price": "25.5", "rule_shorts": "on"}
+        assert staff.post(url, {**form, "reason": "Too many penny shares"}).status_code == 302
+        contest.refresh_from_db()
+        rules = contests.rules_of(contest)
+        assert (str(rules.min_price), rules.shorts, contest.rules_version) == ("25.5", True, 2)
+        entry = AuditEntry.objects.get(action="contest.set_rules")
+        assert entry.before["rules"]["min_price"] == "10"
+        # The same again is no change.
+        staff.post(url, {**filled(staff, url), "reason": "Nothing"})
+        contest.refresh_from_db()
+        assert contest.rules_version == 2
+
+    def test_a_wrong_value_is_named_at_its_field(self, staff: Client) -> None:
+        form = filled(staff, f"{ADD}?template=classroom")
+        wrong = {"rule_leverage_max": "900", "rule_square_off": "25:99"}
+        answer = staff.post(ADD, {**form, "name": "C", "slug": "c", "reason": "x", **wrong})
+        errors = answer.context["adminform"].form.errors
+        assert set(errors) == {"rule_leverage_max", "rule_square_off"}
+        assert not Contest.objects.filter(slug="c").exists()
+
+    def test_no_limit_differs_from_the_default(self, staff: Client) -> None:
+        contest = made(staff, rule_orders_per_minute_max="")
+        assert contests.rules_of(contest).orders_per_minute_max is None
+
+    def test_a_universe_is_an_index_or_named_shares(self, staff: Client) -> None:
+        acme, nifty = share("ACME"), index()
+        nifty.members.create(instrument=acme, weight=1.0)
+        named = made(staff, rule_universe="NAMED", rule_universe_names="acme")
+        assert contests.rules_of(named).universe == (acme.key,)
+        url = f"/admin/portfolios/contest/{named.pk}/change/"
+        assert filled(staff, url)["rule_universe_names"] == "ACME"
+        form = filled(staff, url) | {"rule_universe_names": "NOSUCH"}
+        answer = staff.post(url, {**form, "reason": "x"})
+        assert set(answer.context["adminform"].form.errors) == {"rule_universe_names"}
+        staff.post(url, {**form, "rule_universe": nifty.key, "reason": "The index"})
+        named.refresh_from_db()
+        assert contests.rules_of(named).universe == nifty.key
+
+    def test_they_stand_after_the_start(self, staff: Client) -> None:
+        contest = made(staff)
+        root = User.objects.get(username="root")
+        for state in ("OPEN", "RUNNING"):
+            contest = services.change_state(
+                contest=contest, state=state, actor=root, reason="Go", at=clock.now()
+            )
+        url = f"/admin/portfolios/contest/{contest.pk}/change/"
+        page = staff.get(url)
+        assert 'name="rule_shorts"' not in page.content.decode()
+        assert contest.rules_hash in page.content.decode()
+        form = filled(staff, url) | {"rule_min_price": "1", "rules": "{}", "reason": "Forged"}
+        assert staff.post(url, form).status_code == 302
+        contest.refresh_from_db()
+        assert contests.rules_of(contest).digest() == contest.rules_hash
+
+
+class TestRosterOut:
+    def test_is_read_again_by_the_import(self, staff: Client) -> None:
+        contest = made(staff)
+        people = [
+            student(f"s{n}", first_name=f"=cmd{n}", last_name="Ümlaut, A", email=f"s{n}@x.edu")
+            for n in range(3)
+        ]
+        services.open_portfolios(users=people, contest=contest, at=clock.now())
+        answer = staff.get(f"/admin/portfolios/contest/{contest.pk}/roster-csv/")
+        assert "class-roster.csv" in answer["Content-Disposition"]
+        again = staff.post(
+            "/admin/portfolios/contest/roster/",
+            {"file": SimpleUploadedFile("r.csv", answer.content), "contest": contest.pk},
+        )
+        preview = again.context["preview"]
+        # A name that a spreadsheet would run left with an apostrophe and is taken back as a text.
+        assert [s.username for s in preview.read.students] == ["s0", "s1", "s2"]
+        assert (preview.errors, preview.created, preview.joining) == ((), (), 0)
+
+
+class TestDashboard:
+    def test_says_who_takes_part_and_how_they_stand(self, staff: Client) -> None:
+        contest = made(staff)
+        services.open_portfolios(
+            users=[student("idle"), student("idler")], contest=contest, at=clock.now()
+        )
+        page = staff.get(f"/admin/portfolios/contest/{contest.pk}/dashboard/")
+        board = page.context["board"]
+        assert (board.members, board.traded, board.fills, board.ranked) == (2, 0, 0, 0)
+        assert [user.username for user in board.idle] == ["idle", "idler"]
+        assert len(board.head) == 2
+        assert staff.get("/admin/portfolios/contest/0/dashboard/").status_code == 404
+
+
+def test_an_adjustment_is_reversed_once(staff: Client) -> None:
+    portfolio = student("alice").portfolios.get()
+    root = User.objects.get(username="root")
+    entry = booking.adjust_cash(
+        portfolio=portfolio, amount=500, reason="Typo", actor=root, at=clock.now()
+    )
+    url = f"/admin/portfolios/ledgerentry/{entry.pk}/reverse/"
+    form = {"_form_submitted": "on", "reason": "It was a typo"}
+    for _ in range(2):
+        staff.post(url, form)
+    portfolio.refresh_from_db()
+    assert str(portfolio.cash) == "1000000.00"
+    assert LedgerEntry.objects.filter(kind="REVERSAL").count() == 1

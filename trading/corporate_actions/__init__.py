@@ -1,0 +1,1 @@
+"""Splits, bonus issues and dividends: announced by staff, booked on the ex-date, reversible."""

@@ -1,0 +1,189 @@
+"""Open orders, good-till-triggered instructions and alerts follow a split or a bonus.
+
+What was waiting on the morning of the ex-date is adjusted in place: more units at a lower price,
+worth no more than before, so that the cash held back still suffices. An order that has filled in
+part cannot be adjusted (its fills stand), nor one of which nothing is left: its rest is cancelled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from marketdata.models import Instrument
+from mockmarket.core.money import price as exact_price
+from portfolios.models import Portfolio
+from trading import gtt as gtts
+from trading import lifecycle, services
+from trading.corporate_actions.arithmetic import adjust_plain, adjust_price, adjust_quantity
+from trading.models import Alert, Gtt, Order
+
+# What an action changes of an order and of an instruction, besides its quantity.
+ORDER_PRICES = ("price", "trigger_price", "protection_price")
+GTT_PRICES = ("lower_trigger", "lower_price", "upper_trigger", "upper_price")
+PRICE_ALERTS = (Alert.Kind.PRICE_ABOVE, Alert.Kind.PRICE_BELOW)
+
+Kept = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The action: what was placed before `since` is multiplied by `factor`."""
+
+    instrument: Instrument
+    factor: Fraction
+    since: datetime
+    at: datetime
+
+
+def adjust_orders(*, portfolio: Portfolio, terms: Terms) -> list[Kept]:
+    """Adjust the live orders that were placed before `since`; what they were."""
+    found = (
+        Order.objects.select_for_update(of=("self",))
+        .filter(portfolio=portfolio, instrument=terms.instrument, placed_at__lt=terms.since)
+        .filter(status__in=lifecycle.LIVE)
+        .order_by("pk")
+    )
+    kept = []
+    for order in found:
+        order.portfolio, order.instrument = portfolio, terms.instrument
+        before = _values(order, ORDER_PRICES)
+        if order.filled_quantity or not adjust_quantity(order.quantity, terms.factor):
+            services.end_order(
+                order=order,
+                event=lifecycle.Event.CANCEL,
+                reason="a corporate action has changed the share",
+                at=terms.at,
+            )
+            continue
+        _adjust(order, ORDER_PRICES, terms.instrument, terms.factor, up=not order.buy)
+        _save_order(order, at=terms.at)
+        kept.append({"id": str(order.pk), "before": before, "after": _values(order, ORDER_PRICES)})
+    return kept
+
+
+def restore_orders(
+    *,
+    portfolio: Portfolio,
+    instrument: Instrument,
+    kept: Sequence[Kept],
+    factor: Fraction,
+    at: datetime,
+) -> None:
+    """Undo `adjust_orders` where the order still waits; `factor` is the action's."""
+    for one in kept:
+        order = Order.objects.select_for_update(of=("self",)).get(pk=one["id"])
+        if order.status not in lifecycle.LIVE or order.filled_quantity:
+            continue
+        order.portfolio, order.instrument = portfolio, instrument
+        _restore(order, one, ORDER_PRICES, instrument, factor, up=not order.buy)
+        _save_order(order, at=at)
+
+
+def adjust_gtts(*, portfolio: Portfolio, terms: Terms) -> list[Kept]:
+    """Adjust the instructions that were made before `since`; what they were."""
+    found = (
+        Gtt.objects.select_for_update(of=("self",))
+        .filter(portfolio=portfolio, instrument=terms.instrument, created_at__lt=terms.since)
+        .filter(status__in=gtts.LIVE)
+        .order_by("pk")
+    )
+    kept = []
+    for row in found:
+        row.portfolio, row.instrument = portfolio, terms.instrument
+        if not adjust_quantity(row.quantity, terms.factor):
+            row.status = Gtt.Status.CANCELLED
+            row.status_reason = "a corporate action has changed the share"
+        else:
+            before = _values(row, GTT_PRICES)
+            _adjust(row, GTT_PRICES, terms.instrument, terms.factor, up=row.side == Order.Side.SELL)
+            kept.append({"id": str(row.pk), "before": before, "after": _values(row, GTT_PRICES)})
+        row.updated_at = terms.at
+        row.save()
+    return kept
+
+
+def restore_gtts(
+    *, instrument: Instrument, kept: Sequence[Kept], factor: Fraction, at: datetime
+) -> None:
+    """Undo `adjust_gtts` where the instruction still waits."""
+    for one in kept:
+        row = Gtt.objects.select_for_update(of=("self",)).get(pk=one["id"])
+        if row.status not in gtts.LIVE:
+            continue
+        _restore(row, one, GTT_PRICES, instrument, factor, up=row.side == Order.Side.SELL)
+        row.updated_at = at
+        row.save()
+
+
+def adjust_alerts(*, instrument: Instrument, factor: Fraction, since: datetime) -> list[Kept]:
+    """Adjust the price alerts that were made before `since`; what they were."""
+    found = Alert.objects.select_for_update().filter(
+        instrument=instrument, active=True, kind__in=PRICE_ALERTS, created_at__lt=since
+    )
+    kept = []
+    for alert in found.order_by("pk"):
+        before = alert.threshold
+        alert.threshold = adjust_plain(alert.threshold, factor)
+        alert.save(update_fields=["threshold"])
+        kept.append({"id": alert.pk, "before": str(before), "after": str(alert.threshold)})
+    return kept
+
+
+def restore_alerts(*, kept: Sequence[Kept]) -> None:
+    """Undo `adjust_alerts`, except where the alert is gone."""
+    for one in kept:
+        Alert.objects.filter(pk=one["id"], threshold=one["after"]).update(threshold=one["before"])
+
+
+def _adjust(
+    row: Order | Gtt,
+    names: Sequence[str],
+    instrument: Instrument,
+    factor: Fraction,
+    *,
+    up: bool,
+) -> None:
+    row.quantity = adjust_quantity(row.quantity, factor)
+    for name in names:
+        price = getattr(row, name)
+        setattr(row, name, adjust_price(price, factor, tick_size=instrument.tick_size, up=up))
+
+
+def _restore(
+    row: Order | Gtt,
+    one: Kept,
+    names: Sequence[str],
+    instrument: Instrument,
+    factor: Fraction,
+    *,
+    up: bool,
+) -> None:
+    """What it was before; where its owner has changed it since, the change turned back too."""
+    if _values(row, names) != one["after"]:
+        _adjust(row, names, instrument, 1 / factor, up=up)
+        row.quantity = max(1, row.quantity)
+        return
+    before = one["before"]
+    row.quantity = before["quantity"]
+    for name in names:
+        setattr(row, name, None if before[name] is None else Decimal(before[name]))
+
+
+def _values(row: Order | Gtt, names: Sequence[str]) -> Kept:
+    kept: Kept = {"quantity": row.quantity}
+    for name in names:
+        price = getattr(row, name)
+        kept[name] = None if price is None else str(exact_price(price))
+    return kept
+
+
+def _save_order(order: Order, *, at: datetime) -> None:
+    """A new version: what the engine decided on the old terms is dropped."""
+    order.resting = False
+    order.version += 1
+    order.updated_at = at
+    order.save(update_fields=["quantity", *ORDER_PRICES, "resting", "version", "updated_at"])
+    services.tell(order, at=at)

@@ -1,0 +1,1 @@
+"""What happens to futures and options without a trade: daily settlement, expiry, margin."""

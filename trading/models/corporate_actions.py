@@ -1,0 +1,87 @@
+"""Corporate actions and what they did to each portfolio."""
+
+from django.db import models
+from django.db.models import Q
+
+from marketdata.models import Instrument
+from mockmarket.core.money import MoneyField, PriceField
+from portfolios.models import Portfolio
+
+
+class CorporateAction(models.Model):
+    """A split, bonus or dividend of a share, announced for its ex-date.
+
+    `numerator` new shares for each `denominator` old (split), or beside each (bonus); `amount`
+    rupees a share (dividend). What it did to each portfolio stands in its steps.
+    """
+
+    class Kind(models.TextChoices):
+        SPLIT = "SPLIT", "Split"
+        BONUS = "BONUS", "Bonus"
+        DIVIDEND = "DIVIDEND", "Dividend"
+
+    class Status(models.TextChoices):
+        ANNOUNCED = "ANNOUNCED", "Announced"
+        APPLYING = "APPLYING", "Being applied"
+        APPLIED = "APPLIED", "Applied"
+        REVERSING = "REVERSING", "Being reversed"
+        REVERSED = "REVERSED", "Reversed"
+        CANCELLED = "CANCELLED", "Cancelled"
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=8, choices=Kind)
+    ex_date = models.DateField()
+    numerator = models.PositiveIntegerField(null=True, blank=True)
+    denominator = models.PositiveIntegerField(null=True, blank=True)
+    amount = PriceField(null=True, blank=True, help_text="Rupees a share.")
+    status = models.CharField(max_length=9, choices=Status, default=Status.ANNOUNCED)
+    source = models.CharField(max_length=200, blank=True)
+    unit_price = PriceField(null=True, help_text="Of a share after it; pays for fractions.")
+    alerts = models.JSONField(default=list, help_text="Alerts as they stood before it.")
+    announced_at = models.DateTimeField()
+    applied_at = models.DateTimeField(null=True)
+    reversed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["instrument", "kind", "ex_date"],
+                condition=~Q(status__in=["CANCELLED", "REVERSED"]),
+                name="corporate_action_unique",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="DIVIDEND", amount__gt=0, numerator=None, denominator=None)
+                | Q(numerator__gt=0, denominator__gt=0, amount=None) & ~Q(kind="DIVIDEND"),
+                name="corporate_action_has_terms",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        if self.kind == self.Kind.DIVIDEND:
+            return f"{self.instrument}: dividend of ₹{self.amount.normalize():f}"
+        verb = self.get_kind_display().lower()
+        return f"{self.instrument}: {verb} {self.numerator} for {self.denominator}"
+
+
+class CorporateActionStep(models.Model):
+    """What an action did to one portfolio; the row makes it happen once.
+
+    `orders` and `gtts` keep what they were before, for the reversal. What changed of positions
+    stands in position changes named `action:<id>`.
+    """
+
+    action = models.ForeignKey(CorporateAction, on_delete=models.PROTECT, related_name="steps")
+    portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="+")
+    units = models.BigIntegerField(default=0, help_text="Held on the morning of the ex-date.")
+    cash = MoneyField(default=0, help_text="Dividend, or fractions sold.")
+    orders = models.JSONField(default=list)
+    gtts = models.JSONField(default=list)
+    applied_at = models.DateTimeField()
+    reversed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["action", "portfolio"], name="corporate_action_step_once"
+            ),
+        ]

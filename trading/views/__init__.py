@@ -1,0 +1,1 @@
+"""Pages of trading: the dashboard, the share's page, the ticket, orders."""
