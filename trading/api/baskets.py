@@ -85,7 +85,9 @@ class BasketsView(ApiView):
         given = self.read(BasketInput)
         rows = given["orders"]
         if len(rows) > 1:
-            throttle.take_more_orders(identity=f"user:{self.caller.pk}", cost=len(rows) - 1)
+            throttle.take_more_orders(
+                user_id=self.caller.pk, token_id=self.token_id, cost=len(rows) - 1
+            )
         name = derived_id(request)
         for index, row in enumerate(rows):
             row["client_order_id"] = row["client_order_id"] or (name and f"{name}-{index}")

@@ -26,7 +26,7 @@ def order_edit(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
     if request.method == "GET":
         return _row(request, order, {"edit": values_of(order)} if order.is_live else {})  # type: ignore[attr-defined]
     try:
-        throttle.take_order(identity=f"user:{user.pk}")
+        throttle.take_order(user_id=user.pk)
         order = services.modify_order(
             user=user, order_id=order_id, changes=changes(request), at=clock.now()
         )

@@ -120,7 +120,7 @@ def _submit(request: HttpRequest) -> HttpResponse:
     instrument = market.instrument(request.POST.get("instrument_key", ""))
     at = clock.now()
     try:
-        throttle.take_order(identity=f"user:{user_of(request).pk}")
+        throttle.take_order(user_id=user_of(request).pk)
         if request.POST.get("mode") == "GTT":
             return _placed(request, watching=_place_gtt(request, at=at), at=at)
         if request.POST.get("mode") == "BRACKET":

@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 from django.db.models import Model, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers
-from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.permissions import SAFE_METHODS, AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from mockmarket.core import throttle
+from mockmarket.core import throttle, tokens
 from mockmarket.core.api.auth import HasScope
 from mockmarket.core.api.pagination import CursorPages, page_of
 from mockmarket.core.errors import NotFound
@@ -24,7 +24,7 @@ Render = Callable[[Any], Mapping[str, Any]]
 
 
 class ApiView(APIView):
-    """Sign-in required, scope checked, throttled per user.
+    """Sign-in required, scope checked, throttled per user and token.
 
     `bucket` names the throttle of unsafe methods; reads always count as reads.
     """
@@ -40,18 +40,19 @@ class ApiView(APIView):
             raise exceptions.NotAuthenticated
         return user
 
+    @property
+    def token_id(self) -> int | None:
+        """The API token that the request came with; None for sessions and JWTs."""
+        credential = self.request.auth
+        return credential.token_id if isinstance(credential, tokens.Credential) else None
+
     def check_throttles(self, request: Request) -> None:
-        if request.user.is_authenticated:
-            identity = f"user:{request.user.pk}"
+        if not request.user.is_authenticated:
+            throttle.take_read(identity=f"address:{request.META.get('REMOTE_ADDR', '')}")
+        elif self.bucket == "orders" and request.method not in SAFE_METHODS:
+            throttle.take_order(user_id=self.caller.pk, token_id=self.token_id)
         else:
-            identity = f"address:{request.META.get('REMOTE_ADDR', '')}"
-        orders = self.bucket == "orders" and request.method not in {"GET", "HEAD", "OPTIONS"}
-        throttle.take(
-            bucket="orders" if orders else "reads",
-            identity=identity,
-            limits=throttle.order_limits() if orders else throttle.read_limits(),
-            when_away="local",
-        )
+            throttle.take_read(identity=f"user:{self.caller.pk}", token_id=self.token_id)
 
     def http_method_not_allowed(  # type: ignore[override]
         self, request: Request, *args: Any, **kwargs: Any

@@ -8,7 +8,8 @@ import pytest
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
-from mockmarket.core import redis, throttle
+from mockmarket.core import clock, redis, throttle, tokens
+from mockmarket.core.models import User
 from tests.support.api import client_of, student
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +35,16 @@ def cancel_unknown(client: APIClient) -> Any:
     return client.delete(f"/api/v1/orders/{uuid.uuid4()}/")
 
 
+def bot(user: User) -> APIClient:
+    """A program with an API token of its own."""
+    _, text = tokens.create_token(
+        user=user, name="bot", scope="TRADE", expires_at=None, at=clock.now()
+    )
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {text}")
+    return client
+
+
 def test_orders_and_reads_are_counted_apart(client: APIClient) -> None:
     assert [cancel_unknown(client).status_code for _ in range(4)] == [404, 404, 404, 429]
     assert [client.get("/api/v1/me/").status_code for _ in range(5)] == [200] * 4 + [429]
@@ -53,3 +64,16 @@ def test_without_redis_orders_keep_a_limit_and_nobody_signs_in(
     answer = client_of(None).post("/api/v1/auth/token/", body, format="json")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
     assert answer["Retry-After"] == "5"
+
+
+def test_a_token_has_a_share_and_its_owner_the_rest(settings: Settings) -> None:
+    settings.ORDERS_PER_SECOND = settings.ORDERS_PER_MINUTE = 6
+    settings.READS_PER_SECOND = 1000
+    settings.TOKEN_LIMIT_PERCENT = 50
+    alice = student(f"alice-{uuid.uuid4().hex[:8]}")
+    bots = [bot(alice) for _ in range(3)]
+    assert [cancel_unknown(bots[0]).status_code for _ in range(4)] == [404, 404, 404, 429]
+    assert cancel_unknown(client_of(alice)).status_code == 404  # the browser's share is left
+    # All of them together stay within the user's limit.
+    rest = [cancel_unknown(client).status_code for client in (*bots[1:], *bots)]
+    assert rest == [404, 404, 429, 429, 429]
