@@ -58,8 +58,8 @@ def _content(part: Schema) -> Schema:
 
 
 def _body(where: str, before: Schema, after: Schema, old: Schema, new: Schema) -> Iterator[str]:
-    was = _resolve(_content(before.get("requestBody", {})), old)
-    now = _resolve(_content(after.get("requestBody", {})), new)
+    was = resolved(_content(before.get("requestBody", {})), old)
+    now = resolved(_content(after.get("requestBody", {})), new)
     for name in was.get("properties", {}).keys() - now.get("properties", {}).keys():
         yield f"{where}: the body's {name} is gone"
     for name in sorted(set(now.get("required", [])) - set(was.get("required", []))):
@@ -73,7 +73,7 @@ def _output(
     if name in seen:
         return
     seen = seen | {name} if name else seen
-    was, now = _resolve(before, old), _resolve(after, new)
+    was, now = resolved(before, old), resolved(after, new)
     if was.get("type") != now.get("type"):
         yield f"{where}: type {was.get('type')} became {now.get('type')}"
         return
@@ -86,7 +86,8 @@ def _output(
         yield from _output(f"{where}[]", was["items"], now["items"], old, new, seen)
 
 
-def _resolve(schema: Schema, document: Schema) -> Schema:
+def resolved(schema: Schema, document: Schema) -> Schema:
+    """What a `$ref` leads to, or the schema itself."""
     reference = schema.get("$ref")
     if not reference:
         return schema

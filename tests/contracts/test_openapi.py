@@ -11,7 +11,7 @@ from django.core.management import call_command
 from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator
 
-from tests.contracts.openapi import breaking_changes
+from tests.contracts.openapi import breaking_changes, resolved
 
 STORED = Path(settings.BASE_DIR) / "docs" / "api" / "openapi.json"
 REFRESH = f"python manage.py spectacular --format openapi-json --file {STORED.name}"
@@ -86,7 +86,7 @@ def test_every_body_has_an_example_that_fits_its_schema(generated: dict[str, Any
     for path, operations in generated["paths"].items():
         for method, operation in operations.items():
             parts = [operation.get("requestBody", {}), *operation["responses"].values()]
-            for part in parts:
+            for part in (resolved(part, generated) for part in parts):
                 for kind, content in part.get("content", {}).items():
                     if kind != "application/json" or path == "/api/schema/":
                         continue

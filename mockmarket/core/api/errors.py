@@ -124,14 +124,15 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
 
 def _unexpected(exc: Exception, *, context: Mapping[str, Any], request_id: str) -> Response:
     if isinstance(exc, OperationalError | RedisError):
-        # A lock or statement time-out, or a server restarting: nothing was committed.
+        # A lock or statement time-out, or a server away. Whether a commit under way got through is
+        # not known then: the key tells.
         logger.error("a store refused", exc_info=exc, extra={"request_id": request_id})
         return _response(
             status=503,
             retry_after=1,
             body=envelope(
                 code="service_unavailable",
-                message="The server is busy. Nothing was changed; try again.",
+                message="The server is busy. Try again, with the same key if you sent one.",
                 request_id=request_id,
             ),
         )

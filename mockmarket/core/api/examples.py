@@ -64,21 +64,35 @@ _ERRORS: Final = {
     "415": ("unsupported_media_type", 'Unsupported media type "text/plain".', {}),
     "422": ("idempotency_key_reused", "This Idempotency-Key was used for another request.", {}),
     "429": ("throttled", "Too many requests. Try again in 1 s.", {}),
-    "503": ("service_unavailable", "The server is busy. Nothing was changed; try again.", {}),
+    "503": (
+        "service_unavailable",
+        "The server is busy. Try again with the same key.",
+        {},
+    ),
 }
 
 
 def add_examples(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """drf-spectacular's hook, after the whole document is made."""
-    schemas = result.get("components", {}).get("schemas", {})
+    """drf-spectacular's hook, after the whole document is made.
+
+    A refusal is the same for every operation, so it stands once among the components: written out
+    it was four fifths of the document.
+    """
+    components = result.setdefault("components", {})
+    schemas = components.get("schemas", {})
+    shared = components.setdefault("responses", {})
     for operations in result["paths"].values():
         for operation in operations.values():
             _add(operation.get("requestBody", {}), schemas)
-            for status, answer in operation["responses"].items():
-                if status in _ERRORS:
-                    _add_error(answer, status)
-                else:
+            answers = operation["responses"]
+            for status, answer in answers.items():
+                if status not in _ERRORS:
                     _add(answer, schemas)
+                    continue
+                _add_error(answer, status)
+                name = f"Refusal{status}"
+                if shared.setdefault(name, answer) == answer:
+                    answers[status] = {"$ref": f"#/components/responses/{name}"}
     return result
 
 
