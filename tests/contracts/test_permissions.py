@@ -196,17 +196,17 @@ ROWS: dict[str, Row] = {
 
 def operations() -> Iterator[str]:
     """Every method of every address under /api/v1/."""
-    for pattern in _patterns(version_1, ""):
-        route, view = pattern
+    for route, view in routes(version_1):
         for method in METHODS:
             if hasattr(view, method):
                 yield f"{method.upper()} {route}"
 
 
-def _patterns(found: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+def routes(found: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Address and view class of every pattern."""
     for item in found:
         if isinstance(item, URLResolver):
-            yield from _patterns(item.url_patterns, prefix + str(item.pattern))
+            yield from routes(item.url_patterns, prefix + str(item.pattern))
         elif isinstance(item, URLPattern):
             route = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", prefix + str(item.pattern))
             yield route, item.callback.view_class  # type: ignore[attr-defined]
