@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from mockmarket.core.servers import limits
 
@@ -29,6 +30,10 @@ class Command(BaseCommand):
         from mockmarket.asgi import application
 
         server = importlib.import_module(f"mockmarket.core.servers.{options['server']}")
+        if connection.vendor == "postgresql":
+            from mockmarket.core.databases import postgresql
+
+            postgresql.bound_answers()
         # What is loaded now lives as long as the process: full collections need not visit it.
         gc.collect()
         gc.freeze()
