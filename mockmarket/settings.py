@@ -195,6 +195,8 @@ CELERY_WORKER_CONCURRENCY = env.int("WORKER_THREADS", default=4)
 
 # --- Processes of `manage.py up` --------------------------------------------------------
 WEB_SERVER = env.str("WEB_SERVER", default="uvicorn")  # uvicorn | daphne
+# Addresses of proxies whose X-Forwarded-For is believed, comma separated; "*" for any.
+TRUSTED_PROXIES = env.str("TRUSTED_PROXIES", default="127.0.0.1")
 WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)
 # The one password of the demo logins; empty: generated once and kept in VAR_DIR.
 DEMO_PASSWORD = env.str("DEMO_PASSWORD", default="")
@@ -316,6 +318,8 @@ REST_FRAMEWORK = {
 ORDERS_PER_SECOND = env.int("ORDERS_PER_SECOND", default=10)
 ORDERS_PER_MINUTE = env.int("ORDERS_PER_MINUTE", default=200)
 READS_PER_SECOND = env.int("READS_PER_SECOND", default=50)
+# What one API token may use of its user's limits.
+TOKEN_LIMIT_PERCENT = env.int("TOKEN_LIMIT_PERCENT", default=100)
 LOGINS_PER_MINUTE = env.int("LOGINS_PER_MINUTE", default=20)
 LOGINS_PER_ADDRESS_PER_MINUTE = env.int("LOGINS_PER_ADDRESS_PER_MINUTE", default=1000)
 API_BODY_BYTES_MAX = env.int("API_BODY_BYTES_MAX", default=262_144)

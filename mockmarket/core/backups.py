@@ -289,6 +289,18 @@ def _run(command: Sequence[str]) -> None:
         raise BackupFailed(f"{command[0]} failed: {result.stderr.strip()[-500:]}")
 
 
+def dump_version() -> int | None:
+    """Major version of this machine's pg_dump; None where there is none."""
+    program = shutil.which("pg_dump")
+    if program is None:
+        return None
+    said = subprocess.run(  # noqa: S603 - a fixed program
+        [program, "--version"], capture_output=True, text=True, check=False, timeout=10
+    ).stdout
+    found = re.search(r"(\d+)", said)
+    return int(found[1]) if found else None
+
+
 def _libpq() -> dict[str, str]:
     database = settings.DATABASES["default"]
     return {

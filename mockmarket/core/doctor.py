@@ -251,6 +251,27 @@ def check_backups(at: datetime) -> Iterable[Finding]:
     )
 
 
+def check_dump(at: datetime) -> Iterable[Finding]:
+    """PostgreSQL's own pg_dump can dump this server: an older one refuses, backup after backup."""
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version_num")
+        server = int(cursor.fetchone()[0]) // 10_000
+    found = backups.dump_version()
+    able = found is not None and found >= server
+    yield Finding(
+        check="pg_dump",
+        level=Level.OK if able else Level.FAIL,
+        message=(
+            "is missing: no backup can be taken"
+            if found is None
+            else f"version {found}, server {server}"
+        ),
+        cure="" if able else f"Install the server's own tools: postgresql-client-{server}.",
+    )
+
+
 def _clock_finding(check: str, theirs: datetime) -> Finding:
     difference = abs(theirs - clock.now())
     far = difference > CLOCK_DIFFERENCE_MAX
@@ -272,4 +293,5 @@ CHECKS: tuple[Check, ...] = (
     check_clock,
     check_disk,
     check_backups,
+    check_dump,
 )

@@ -86,6 +86,30 @@ def test_production_without_a_backup_is_found(settings, tmp_path: Path) -> None:
     assert finding.level is Level.WARN
 
 
+@pytest.mark.postgres
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("program", "level"),
+    [
+        ("echo 'pg_dump (PostgreSQL) 9.6.1'", doctor.Level.FAIL),
+        ("echo 'pg_dump (PostgreSQL) 99.0'", doctor.Level.OK),
+        (None, doctor.Level.FAIL),
+    ],
+    ids=["too old", "new enough", "missing"],
+)
+def test_a_pg_dump_that_cannot_dump_this_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str | None, level: doctor.Level
+) -> None:
+    if program is not None:
+        script = tmp_path / "pg_dump"
+        script.write_text(f"#!/bin/sh\n{program}\n")
+        script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin" if program else str(tmp_path))
+    (finding,) = doctor.check_dump(AT)
+    assert finding.level is level
+    assert bool(finding.cure) is (level is doctor.Level.FAIL)
+
+
 @pytest.mark.django_db
 def test_the_command_exits_by_the_worst_finding() -> None:
     out = StringIO()

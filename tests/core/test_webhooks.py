@@ -188,3 +188,25 @@ def test_a_public_name_that_resolves_inward_is_refused(monkeypatch: pytest.Monke
     monkeypatch.setattr(outbound.socket, "getaddrinfo", resolved)
     with pytest.raises(outbound.ForbiddenAddress):
         outbound.post(url="https://example.org/", body=b"{}", headers={})
+
+
+def test_a_name_that_changes_after_the_check_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: the connection goes to the address that was checked."""
+    answers = iter(["93.184.216.34", "127.0.0.1", "127.0.0.1"])
+    called: list[tuple[str, int]] = []
+
+    def resolved(*args: Any, **kwargs: Any) -> list[Any]:
+        return [(2, 1, 6, "", (next(answers), 443))]
+
+    def connected(address: tuple[str, int], *args: Any, **kwargs: Any) -> None:
+        called.append(address)
+        raise OSError("nobody is called in a test")
+
+    monkeypatch.setattr(outbound.socket, "getaddrinfo", resolved)
+    monkeypatch.setattr(outbound.socket, "create_connection", connected)
+    with pytest.raises(OSError, match="nobody is called"):
+        outbound.post(url="https://example.org/", body=b"{}", headers={})
+    assert called == [("93.184.216.34", 443)]
+    # The control: asked again, the name leads inward, and that is refused.
+    with pytest.raises(outbound.ForbiddenAddress):
+        outbound.post(url="https://example.org/", body=b"{}", headers={})

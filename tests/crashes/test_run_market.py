@@ -6,6 +6,7 @@ SQLite and PostgreSQL alike.
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from trading.models import Fill, Order
 
 READY_SECONDS_MAX = 10.0
 ORDERS = 12
+KILLS = int(os.environ.get("RANDOM_KILLS", "20"))
 
 pytestmark = [
     pytest.mark.fault,
@@ -148,6 +150,33 @@ def test_killed_at_a_point_it_comes_back_whole(venue: dict[str, str], point: str
         assert seconds <= READY_SECONDS_MAX
         eventually(lambda: token() > before, seconds=10)  # its heart beats each second
         assert second.poll() is None
+        prove(orders)
+
+
+def test_killed_at_any_moment_under_load_it_comes_back_whole(venue: dict[str, str]) -> None:
+    """Kills at random moments, a second or less apart, while orders keep coming (T5)."""
+    users = [student("alice"), student("bob")]
+    chance = random.Random(5)
+    orders: list[Order] = []
+    for _ in range(KILLS):
+        with engine(venue) as running:
+            before = token()
+            ready(running, after=before)
+            end = time.monotonic() + chance.uniform(0.0, 1.0)
+            while time.monotonic() < end:
+                orders.append(place(users[len(orders) % 2], len(orders)))
+                time.sleep(0.1)  # a contest allows 60 orders a minute
+            running.kill()
+            running.wait()
+        assert verification.check_ledger() == []
+    with engine(venue) as last:
+        began = time.monotonic()
+        eventually(lambda: filled(len(orders)), seconds=60)
+        print(  # noqa: T201
+            f"{connection.vendor}: {KILLS} kills, {len(orders)} orders, whole again after"
+            f" {time.monotonic() - began:.1f} s"
+        )
+        assert last.poll() is None
         prove(orders)
 
 

@@ -1,7 +1,5 @@
 """The calendar against a table written by hand, minute by minute, and against a library."""
 
-import os
-import time
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -22,6 +20,9 @@ from marketdata.sessions import (
     parse_spans,
 )
 from mockmarket.core.clock import IST
+from tests.support.zones import ZONES, server_zone
+
+__all__ = ["server_zone"]
 
 CALENDAR = Calendar.of(calendar_table.day_rules())
 
@@ -65,7 +66,6 @@ LETTERS = {
     "A": Phase.POST_CLOSE,
     "-": Phase.CLOSED,
 }
-ZONES = ("UTC", "Asia/Kolkata", "Europe/London", "America/New_York")
 
 
 @cache
@@ -89,20 +89,6 @@ def expected_day(market: str, day: date) -> list[Phase]:
     if day.isoformat() in CLOSED or day.weekday() >= 5:
         return minutes_of("")
     return minutes_of([text for since, text in REGULAR[market] if since <= day.isoformat()][-1])
-
-
-@pytest.fixture
-def server_zone(request):
-    """The process's own time zone, as a server somewhere else has it."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = request.param
-    time.tzset()
-    yield request.param
-    if before is None:
-        del os.environ["TZ"]
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
 
 
 @pytest.mark.parametrize("server_zone", ZONES, indirect=True)

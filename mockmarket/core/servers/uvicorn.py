@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import uvicorn
+from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
@@ -166,6 +167,7 @@ def serve(*, application: Any, listener: socket.socket) -> None:
         ws_ping_timeout=limits.PONG_SECONDS,
         ws_per_message_deflate=False,
         lifespan="auto",
+        forwarded_allow_ips=settings.TRUSTED_PROXIES,
         backlog=limits.ACCEPT_BACKLOG,
         limit_concurrency=limits.CONNECTIONS_MAX,
         timeout_graceful_shutdown=limits.SHUTDOWN_SECONDS,
