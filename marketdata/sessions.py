@@ -241,6 +241,16 @@ def pre_open_start(*, market: str, at: datetime, calendar: Calendar) -> datetime
     return None
 
 
+def closing_auction(
+    *, market: str, day: date, calendar: Calendar
+) -> tuple[datetime, datetime] | None:
+    """The closing auction of `day` as UTC instants [start, end); None on days without one."""
+    for span in spans_on(market=market, day=day, calendar=calendar):
+        if span.phase is Phase.CLOSING_AUCTION:
+            return _instant(day, span.start), _instant(day, span.end)
+    return None
+
+
 def final_close(*, market: str, day: date, calendar: Calendar) -> datetime | None:
     """When the closing price of `day` is known: the end of its last trading or auction span."""
     if calendar.always_open:

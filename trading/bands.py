@@ -2,16 +2,24 @@
 
 Shares trade within a band around the previous close. Shares with F&O contracts have none, but an
 operating range of 10 % that widens by steps of 5 % when the price comes within 0.1 % of its edge
-(9.90 % -> 15 %, 14.90 % -> 20 %, ...); both sides widen together here.
+(9.90 % -> 15 %, 14.90 % -> 20 %, ...); both sides widen together here. The closing auction has a
+band of its own around its reference price.
 """
 
+from collections.abc import Sequence
+from datetime import date
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Final
+
+Bounds = tuple[Decimal | None, Decimal | None]
 
 BAND_PERCENT = Decimal(20)
 DYNAMIC_START_PERCENT = Decimal(10)
 DYNAMIC_STEP_PERCENT = Decimal(5)
 _EDGE_PERCENT = Decimal("0.10")
 _HUNDRED = Decimal(100)
+# (effective from, percent of the reference price), the newest last.
+AUCTION_PERCENTS: Final[Sequence[tuple[date, Decimal]]] = ((date(2026, 8, 3), Decimal(3)),)
 
 
 def to_tick(price: Decimal, tick_size: Decimal, *, up: bool) -> Decimal:
@@ -47,13 +55,24 @@ def band(
     high: Decimal | None,
     low: Decimal | None,
     tick_size: Decimal,
-) -> tuple[Decimal | None, Decimal | None]:
+) -> Bounds:
     """Lowest and highest price that may trade, on the grid; None where there is no bound."""
     if previous_close is None or not previous_close or not segment.endswith("_EQ"):
         return None, None
     percent = band_percent(dynamic=dynamic, previous_close=previous_close, high=high, low=low)
-    away = previous_close * percent / _HUNDRED
-    return (
-        to_tick(previous_close - away, tick_size, up=True),
-        to_tick(previous_close + away, tick_size, up=False),
-    )
+    return _around(previous_close, percent, tick_size)
+
+
+def auction_percent(*, on: date) -> Decimal | None:
+    """How far from its reference price the closing auction of a day may go; None: no auction."""
+    return next((percent for since, percent in reversed(AUCTION_PERCENTS) if since <= on), None)
+
+
+def auction_band(*, reference: Decimal, percent: Decimal, tick_size: Decimal) -> Bounds:
+    """Lowest and highest price of the closing auction, on the grid."""
+    return _around(reference, percent, tick_size)
+
+
+def _around(middle: Decimal, percent: Decimal, tick_size: Decimal) -> Bounds:
+    away = middle * percent / _HUNDRED
+    return to_tick(middle - away, tick_size, up=True), to_tick(middle + away, tick_size, up=False)

@@ -5,30 +5,30 @@ clock. What it decides goes to trading/settlement.py.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from marketdata.board import COLUMN, Board
+from marketdata.models import Instrument
 from mockmarket.core import clock
 from trading import auction, quoting
+from trading.bands import Bounds
 from trading.explain import Look
 from trading.liquidity import Pool
 from trading.live import LiveOrder, Shelf, Stamp
-from trading.matching import CONTINUOUS, Decision, Market
+from trading.matching import CLOSING_AUCTION, CONTINUOUS, Decision, Market
 from trading.settlement import Decided
 
 _LAST, _BID, _ASK, _VOLUME = (
     COLUMN["last_price"], COLUMN["bid"], COLUMN["ask"], COLUMN["volume"],
 )  # fmt: skip
 _INFINITY = float("inf")
-OPENING = "PRE_OPEN"
+PRE_OPEN = "PRE_OPEN"
 # After the last match of a day: only square-offs that came too late still fill.
 CLOSED_PHASES = frozenset({"POST_CLOSE", "CLOSED"})
-# The auction's price must have come during the auction.
-AUCTION_PRICE_AGE_MS_MAX = 15 * 60_000
 
 
 class Desk:
@@ -171,7 +171,7 @@ class Desk:
     def _look(self, shelf: Shelf, board: Board, now_ms: int, *, ticked: bool) -> list[Decided]:
         phase = self.phases.get(shelf.market_name, "")
         if phase in CLOSED_PHASES:
-            return self._close_out(shelf, board, now_ms, phase=phase, reason="square-off")
+            return self._square_off(shelf, board, now_ms, phase=phase)
         if phase != CONTINUOUS:
             return []
         row = shelf.row
@@ -193,14 +193,24 @@ class Desk:
         self._set_edges(shelf)
         return decisions
 
-    def match_auction(self, market_name: str, board: Board, now_ms: int) -> list[Decided]:
-        """The closing auction of a market has ended: match its orders at the closing price."""
+    def match_auction(
+        self,
+        market_name: str,
+        board: Board,
+        now_ms: int,
+        *,
+        since_ms: int,
+        bands: Mapping[int, Bounds],
+    ) -> list[Decided]:
+        """The closing auction of a market has ended: match its orders at the closing price, where
+        the exchange has told one since `since_ms`. `bands` are the auction's by instrument id."""
         decisions: list[Decided] = []
-        for shelf in self._shelves.values():
-            if shelf.count and shelf.market_name == market_name:
-                decisions += self._close_out(
-                    shelf, board, now_ms, phase="CLOSING_AUCTION", reason="auction"
-                )
+        for shelf in self._shelves_of(market_name):
+            market = self._traded_market(shelf, board, phase=CLOSING_AUCTION, since_ms=since_ms)
+            if market is not None:
+                low, high = bands.get(shelf.instrument.pk, (market.band_low, market.band_high))
+                market = replace(market, band_low=low, band_high=high)
+                decisions += self._at_one_price(shelf, market, now_ms, reason=auction.CLOSING)
         return decisions
 
     def match_opening(
@@ -209,35 +219,49 @@ class Desk:
         """The pre-open of a market has ended: match its orders at the opening price of the day,
         where the exchange has told one since `since_ms`; the rest trades on continuously."""
         decisions: list[Decided] = []
-        for shelf in self._shelves.values():
-            if not shelf.count or shelf.market_name != market_name:
-                continue
-            quote = board.quote(shelf.instrument.key, phase=OPENING)
-            if quote is None or quote.open is None or (quote.last_trade_ms or 0) < since_ms:
-                continue
-            seen = quoting.from_quote(quote, shelf.instrument, phase=OPENING)
-            market = replace(seen, last_price=quote.open)
-            decisions += self._at_one_price(shelf, market, now_ms, reason="opening")
+        for shelf in self._shelves_of(market_name):
+            market = self._traded_market(shelf, board, phase=PRE_OPEN, since_ms=since_ms)
+            if market is not None:
+                decisions += self._at_one_price(shelf, market, now_ms, reason=auction.OPENING)
         return decisions
 
-    def _close_out(
-        self, shelf: Shelf, board: Board, now_ms: int, *, phase: str, reason: str
-    ) -> list[Decided]:
-        """Fill at the last price: in the auction all that it lets trade, later only exits."""
+    def instruments(self, market_name: str) -> list[Instrument]:
+        """The instruments of a market that have live orders."""
+        return [shelf.instrument for shelf in self._shelves_of(market_name)]
+
+    def _shelves_of(self, market_name: str) -> list[Shelf]:
+        shelves = self._shelves.values()
+        return [shelf for shelf in shelves if shelf.count and shelf.market_name == market_name]
+
+    def _traded_market(
+        self, shelf: Shelf, board: Board, *, phase: str, since_ms: int
+    ) -> Market | None:
+        """The market at an auction's price: the day's open, or the last price; None where nothing
+        has traded since `since_ms`."""
+        quote = board.quote(shelf.instrument.key, phase=phase)
+        if quote is None or (quote.last_trade_ms or 0) < since_ms:
+            return None
+        market = quoting.from_quote(quote, shelf.instrument, phase=phase)
+        if phase != PRE_OPEN:
+            return market
+        return None if quote.open is None else replace(market, last_price=quote.open)
+
+    def _square_off(self, shelf: Shelf, board: Board, now_ms: int, *, phase: str) -> list[Decided]:
+        """The market has closed: positions that are squared off close at its last price."""
         quote = board.quote(shelf.instrument.key, phase=phase)
         if quote is None or quote.received_ms is None:
             return []
-        if reason == "auction" and now_ms - quote.received_ms > AUCTION_PRICE_AGE_MS_MAX:
-            return []
         market = quoting.from_quote(quote, shelf.instrument, phase=phase)
-        return self._at_one_price(shelf, market, now_ms, reason=reason)
+        return self._at_one_price(shelf, market, now_ms, reason=auction.SQUARE_OFF)
 
     def _at_one_price(
         self, shelf: Shelf, market: Market, now_ms: int, *, reason: str
     ) -> list[Decided]:
+        """Everything that the market's last price lets trade, market orders first."""
         decisions: list[Decided] = []
-        for order in [row for row in self.orders.values() if row.row == shelf.row]:
-            if reason == "square-off" and not order.closing:
+        waiting = [order for order in self.orders.values() if order.row == shelf.row]
+        for order in sorted(waiting, key=lambda order: (not order.market, order.serial)):
+            if reason == auction.SQUARE_OFF and not order.closing:
                 continue
             decision = auction.close_out(
                 order=order.working(armed=False), market=market, reason=reason

@@ -32,7 +32,7 @@ from marketdata.options.live import ChainDesk
 from marketdata.sessions import Phase
 from mockmarket.core import clock
 from portfolios.engine import ValuationDesk
-from trading import settlement
+from trading import closing, settlement
 from trading.alert_desk import AlertDesk
 from trading.corporate_actions.desk import CorporateActionDesk
 from trading.desk import Desk
@@ -104,13 +104,31 @@ class OrderDesk:
         before = dict(self.desk.phases)
         await self._tell_phases(now_ms)
         for name, phase in self.desk.phases.items():
-            if before.get(name) == Phase.CLOSING_AUCTION and phase != before[name]:
-                self._decided(self.desk.match_auction(name, board, now_ms))
+            if phase == Phase.POST_CLOSE:
+                await self._match_closing(name, board, now_ms)
             if before.get(name) == Phase.PRE_OPEN and phase == Phase.CONTINUOUS:
                 opened = now_ms - OPENING_MS_MAX
                 self._decided(self.desk.match_opening(name, board, now_ms, since_ms=opened))
         self._decided(self.desk.look_at_active(board, now_ms))
         self._wake.set()
+
+    async def _match_closing(self, name: str, board: Board, now_ms: int) -> None:
+        """Match a closing auction that has just ended: in each second of a minute, so that an
+        engine that slept over the bell does it too. What has filled is not there any more."""
+        shares = self.desk.instruments(name)
+        if not shares:
+            return
+        assert self._engine is not None
+        at = clock.from_ms(now_ms)
+        found: closing.Ended | None = await self._engine.in_database(
+            closing.ended, name, shares, at=at
+        )
+        if found is not None:
+            self._decided(
+                self.desk.match_auction(
+                    name, board, now_ms, since_ms=found.since_ms, bands=found.bands
+                )
+            )
 
     async def _tell_phases(self, now_ms: int) -> None:
         assert self._engine is not None

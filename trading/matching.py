@@ -27,6 +27,7 @@ from marketdata.quotes import Level
 from trading.bands import to_tick
 
 CONTINUOUS = "CONTINUOUS"
+CLOSING_AUCTION = "CLOSING_AUCTION"
 
 _BPS = Decimal("0.0001")
 

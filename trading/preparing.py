@@ -16,6 +16,7 @@ from portfolios.models import Contest, Portfolio
 from trading import (
     auction,
     charges,
+    closing,
     collateral,
     drafts,
     facts,
@@ -82,6 +83,8 @@ def prepare(
     rules = rules_of(portfolio.contest)
     market = quoting.seen(instrument, at=at)
     queued = _queued(draft, instrument, market, at=at)
+    if market.phase == Phase.CLOSING_AUCTION and not queued:
+        market = closing.of_auction(market, instrument, at=at)
     market_name = quoting.market_name(instrument)
     session = selectors.session_date(market_name=market_name, at=at)
     if instrument.expiry_date is not None and instrument.expiry_date < session:
@@ -113,14 +116,9 @@ def _queued(draft: OrderDraft, instrument: Instrument, market: Market, *, at: da
     if market.phase in ACCEPTING_PHASES:
         return False
     if market.phase == Phase.CLOSING_AUCTION:
-        name = quoting.market_name(instrument)
-        parts = sessions.continuous(
-            market=name,
-            day=selectors.session_date(market_name=name, at=at),
-            calendar=market_selectors.calendar(),
-        )
-        now = auction.stage(at - parts[-1][1])
-        if auction.takes(now=now, order_type=draft.order_type):
+        began = closing.begins(quoting.market_name(instrument), at=at)
+        assert began is not None, "its phase is the auction's"
+        if auction.takes(now=auction.stage(at - began), order_type=draft.order_type):
             return False
         if not draft.after_market:
             raise MarketClosed(

@@ -13,7 +13,7 @@ from mockmarket.core.money import ZERO
 from portfolios.contests import EVERYTHING, Rules
 from trading.bands import to_tick
 from trading.drafts import OrderDraft, Terms
-from trading.matching import Market
+from trading.matching import CLOSING_AUCTION, Market
 
 # How far from the last price a market order may fill: beyond it, it waits like a limit order.
 PROTECTION_PERCENT = Decimal(3)
@@ -31,6 +31,12 @@ class StaleQuote(DomainError):
 
 class PriceOutOfBand(DomainError):
     code = "price_out_of_band"
+
+
+class AuctionBand(PriceOutOfBand):
+    """Outside the closing auction's band around its reference price; `fields["rule"]` says so."""
+
+    code = "auction_band"
 
 
 class InvalidTrigger(DomainError):
@@ -66,7 +72,8 @@ def check_market(draft: OrderDraft, market: Market, *, now_ms: int) -> None:
         if market.last_price is None:
             raise StaleQuote("There is no price of this instrument yet. Use a limit order.")
         age_ms = now_ms - market.received_ms
-        if age_ms > REFERENCE_AGE_MS_MAX:
+        # In the closing auction nothing trades: its reference is old by rule.
+        if age_ms > REFERENCE_AGE_MS_MAX and market.phase != CLOSING_AUCTION:
             raise StaleQuote(
                 f"The newest price is {age_ms // 1000} s old. Use a limit order, or wait."
             )
@@ -74,9 +81,13 @@ def check_market(draft: OrderDraft, market: Market, *, now_ms: int) -> None:
         if price is None:
             continue
         low, high = market.band_low, market.band_high
-        if (low is not None and price < low) or (high is not None and price > high):
-            message = f"Today's prices lie between ₹{low} and ₹{high}."
-            raise PriceOutOfBand(message, fields={name: message})
+        if (low is None or price >= low) and (high is None or price <= high):
+            continue
+        if market.phase == CLOSING_AUCTION:
+            message = f"The closing auction takes prices from ₹{low} to ₹{high}."
+            raise AuctionBand(message, fields={name: message, "rule": "closing_auction_band"})
+        message = f"Today's prices lie between ₹{low} and ₹{high}."
+        raise PriceOutOfBand(message, fields={name: message})
     check_trigger(buy=draft.buy, trigger=draft.trigger_price, market=market)
 
 
@@ -94,7 +105,11 @@ def check_trigger(*, buy: bool, trigger: Decimal | None, market: Market) -> None
 
 
 def protection_price(*, buy: bool, reference: Decimal, market: Market) -> Decimal:
-    """The worst price of an order by market: `PROTECTION_PERCENT` beyond `reference`, in band."""
+    """The worst price of an order by market: `PROTECTION_PERCENT` beyond `reference`, in band; in
+    the closing auction the edge of its band, because it trades at whatever the auction finds."""
+    edge = market.band_high if buy else market.band_low
+    if market.phase == CLOSING_AUCTION and edge is not None:
+        return edge
     away = reference * PROTECTION_PERCENT / 100
     price = to_tick(reference + away if buy else reference - away, market.tick_size, up=buy)
     if buy and market.band_high is not None:

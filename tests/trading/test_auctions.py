@@ -78,6 +78,19 @@ def test_without_an_opening_price_of_today_nothing_matches(
     assert again(order).status == "OPEN"
 
 
+@pytest.mark.parametrize(("price", "matches"), [(119.95, True), (120.05, False)])
+def test_an_opening_price_outside_the_days_band_is_none(
+    morning: Floor, alice: User, acme: Instrument, price: float, matches: bool
+) -> None:
+    """ACME closed at 100 and moves 20 % at most."""
+    with pytest.raises(DomainError) as refusal:
+        morning.buy(alice, acme, 10, order_type="LIMIT", price=120.05)
+    assert refusal.value.code == "price_out_of_band"
+    order = morning.buy(alice, acme, 10, order_type="LIMIT", price=120)
+    open_at(morning, acme, price)
+    assert bool(prices(order)) == matches
+
+
 @pytest.mark.parametrize(
     ("at", "fields", "code"),
     [

@@ -10,7 +10,7 @@ from marketdata.models import Instrument
 from mockmarket.core.errors import DomainError
 from mockmarket.core.models import User
 from portfolios.models import Position
-from tests.trading.floor import Floor, again, portfolio, prices, share
+from tests.trading.floor import Floor, again, portfolio, prices
 from trading import housekeeping, verification
 from trading.models import Order
 
@@ -130,29 +130,3 @@ def test_sale_proceeds_settle_with_the_next_session(
     assert housekeeping.reconcile(at=ist("2026-11-23 18:00")).settled == 0
     assert housekeeping.reconcile(at=ist("2026-11-25 09:00")).settled == 1
     assert portfolio(alice).unsettled == 0
-
-
-def test_auction_orders_match_at_one_price(day: Floor, alice: User, bob: User) -> None:
-    fno = share("FNO", cas_eligible=True)
-    day.tick(fno, 100.0, previous_close=100.0)
-    day.now = ist("2026-11-23 15:17")
-    with pytest.raises(DomainError) as refusal:
-        day.buy(alice, fno, 10)
-    assert refusal.value.code == "market_closed"
-    day.now = ist("2026-11-23 15:22")
-    set_phases(day, "CLOSING_AUCTION")
-    day.tick(fno, 100.0)
-    market = day.buy(alice, fno, 10)
-    low = day.buy(bob, fno, 5, order_type="LIMIT", price=99)
-    high = day.buy(bob, fno, 5, order_type="LIMIT", price=101)
-    day.tick(fno, 100.5)
-    assert not prices(market)
-    day.now = ist("2026-11-23 15:35")
-    day.tick(fno, 100.2)
-    set_phases(day, "POST_CLOSE")
-    day.settle(day.desk.match_auction("NSE_EQ_CAS", day.board, day.now_ms))
-    assert prices(market) == [(10, "100.2")]
-    assert prices(high) == [(5, "100.2")]
-    assert again(low).status == "OPEN"
-    assert [found for found in verification.verify_fills() if found] == []
-    assert verification.check_ledger() == []
