@@ -287,7 +287,8 @@ class OptionChainSnapshot(models.Model):
     `columns` is what marketdata.options.sweep.pack_small makes: 13 kB for 90 strikes. Session rows
     go after OPTION_SESSION_DAYS. With 215 underlyings of 90 strikes, their nearest expiries swept
     every 2 to 5 minutes and the further ones every 15, a day is 23,400 rows or 300 MB; closing
-    rows stay for ever, because IV rank needs a year of them: 442 a session, 1.4 GB a year.
+    rows stay for ever, because IV rank needs a year of them: 442 a session, 1.4 GB a year. On
+    PostgreSQL they lie in partitions (marketdata/options/partitions.py).
     """
 
     class Kind(models.TextChoices):
@@ -310,7 +311,8 @@ class OptionChainSnapshot(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["underlying", "expiry_date", "taken_at", "kind"],
+                # session_date follows from taken_at; partitions want it in the index
+                fields=["underlying", "expiry_date", "taken_at", "kind", "session_date"],
                 name="option_chain_snapshot_unique",
             ),
             models.UniqueConstraint(

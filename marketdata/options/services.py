@@ -12,7 +12,7 @@ import redis as redis_errors
 from django.conf import settings
 
 from marketdata.models import Instrument, OptionChainSnapshot
-from marketdata.options import analytics, blast, sweep
+from marketdata.options import analytics, blast, partitions, sweep
 from marketdata.options.chain import Chain, merge_sweep, recompute
 from marketdata.options.selectors import cached_chain, chain_key, session_date, years_to_expiry
 from mockmarket.core import redis
@@ -119,12 +119,17 @@ def record_closes(*, at: datetime) -> int:
 
 
 def prune_session_snapshots(*, at: datetime) -> int:
-    """Delete session snapshots older than OPTION_SESSION_DAYS. Returns how many."""
-    oldest = session_date(at) - timedelta(days=settings.OPTION_SESSION_DAYS)
+    """Remove session snapshots older than OPTION_SESSION_DAYS. Returns how many.
+
+    Whole partitions where there are some; the delete takes the rest.
+    """
+    today = session_date(at)
+    oldest = today - timedelta(days=settings.OPTION_SESSION_DAYS)
+    dropped = partitions.keep(today=today, oldest=oldest)
     deleted, _ = OptionChainSnapshot.objects.filter(
         kind=OptionChainSnapshot.Kind.SESSION, session_date__lt=oldest
     ).delete()
-    return deleted
+    return dropped + deleted
 
 
 def _swept_at(pairs: Sequence[tuple[str, date]]) -> dict[tuple[str, date], datetime]:
