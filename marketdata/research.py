@@ -67,13 +67,13 @@ def daily(*, instrument: Facts | Instrument, at: datetime, span: timedelta = YEA
     )
 
 
-def _market(*, at: datetime) -> Daily:
+def _market(*, at: datetime, span: timedelta = YEAR) -> Daily:
     """The NIFTY 50's days; none on a server that does not list it."""
     nifty = selectors.universe().get(NIFTY)
     if nifty is None:
         nothing = np.array([], np.float64)
         return Daily(starts=(), high=nothing, low=nothing, close=nothing)
-    return daily(instrument=nifty, at=at)
+    return daily(instrument=nifty, at=at, span=span)
 
 
 def _today(key: str, *, at: datetime) -> tuple[datetime, float, float, float] | None:
@@ -194,10 +194,12 @@ def _make_screen(*, at: datetime) -> dict[str, Any] | None:
     shares = [one for one in selectors.universe().values() if one.segment.endswith("_EQ")]
     if fill_history(at=at):
         return None
-    market = daily(instrument=selectors.universe()[NIFTY], at=at, span=SCREEN_HISTORY)
+    market = _market(at=at, span=SCREEN_HISTORY)
     today = at.astimezone(IST).date()
     # Today's bar is not finished: the list is of the last close.
     days = [start for start in market.starts if start.astimezone(IST).date() < today]
+    if not days:
+        return None
     place = {start: number for number, start in enumerate(days)}
     closes = np.full((len(days), len(shares)), np.nan)
     for column, facts in enumerate(shares):
@@ -205,8 +207,6 @@ def _make_screen(*, at: datetime) -> dict[str, Any] | None:
         for start, close in zip(bars.starts, bars.close, strict=True):
             if start in place:
                 closes[place[start], column] = close
-    if not days:
-        return None
     index = market.close[: len(days)]
     picks, record = screening.screen(closes, index)
     return {

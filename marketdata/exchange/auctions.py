@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from marketdata.exchange import noise
-from marketdata.exchange.hours import AUCTION_MATCH, Hours
 from marketdata.exchange.noise import Floats
 from marketdata.exchange.prices import Market, State
 from marketdata.sessions import CAS_MARKET, Phase
@@ -45,10 +44,10 @@ def look(
     if phase is Phase.PRE_OPEN:
         return _before_open(market, at_ms=at_ms)
     day, _ = hours.position(at_ms)
-    begins_ms = hours.auction_ms(day)
-    if begins_ms is None or at_ms < begins_ms:
+    begins_ms, match_ms = hours.auction_ms(day), hours.match_ms(day)
+    if begins_ms is None or match_ms is None or at_ms < begins_ms:
         return market.state(at_ms), None
-    return _closing(market, eligible, hours, begins_ms=begins_ms, at_ms=at_ms)
+    return _closing(market, eligible, begins_ms=begins_ms, match_ms=match_ms, at_ms=at_ms)
 
 
 def _before_open(market: Market, *, at_ms: int) -> tuple[State, Standing | None]:
@@ -75,10 +74,14 @@ def _before_open(market: Market, *, at_ms: int) -> tuple[State, Standing | None]
 
 
 def _closing(
-    market: Market, eligible: npt.NDArray[np.bool_], hours: Hours, *, begins_ms: int, at_ms: int
+    market: Market,
+    eligible: npt.NDArray[np.bool_],
+    *,
+    begins_ms: int,
+    match_ms: int,
+    at_ms: int,
 ) -> tuple[State, Standing]:
     now, then = market.state(at_ms), market.state(begins_ms)
-    match_ms = begins_ms + round(AUCTION_MATCH.total_seconds() * 1000)
     nowhere = np.full(len(now.last), np.nan)
     # The band holds for the price that is matched and for what is indicated on the way there.
     bound = np.clip(now.last, then.last * (1 - REFERENCE_BAND), then.last * (1 + REFERENCE_BAND))
@@ -86,7 +89,7 @@ def _closing(
     if at_ms >= match_ms:
         state = _stand(now, then, eligible, last=auctioned)
         state = replace(state, volume=np.where(eligible, now.volume, state.volume))
-        ends = hours.phase(CAS_MARKET, at_ms=at_ms) is not Phase.CLOSING_AUCTION
+        ends = market.hours.phase(CAS_MARKET, at_ms=at_ms) is not Phase.CLOSING_AUCTION
         tells = np.zeros_like(eligible) if ends else eligible
         return state, Standing(eligible, tells, nowhere, nowhere, match_ms)
     ordering = at_ms >= begins_ms + _NOBODY_ORDERS_MS

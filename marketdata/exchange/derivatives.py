@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marketdata.exchange import noise
-from marketdata.exchange.listing import VIX_KEY, Listing
+from marketdata.exchange.listing import VIX_KEY, VIX_USUAL, Listing
 from marketdata.exchange.noise import Floats
 from marketdata.exchange.prices import Market
 from marketdata.options import pricing
@@ -36,7 +36,6 @@ _SHARES: Final = (
     *("RELIANCE", "HDFCBANK", "ICICIBANK", "INFY", "TCS"),
     *("SBIN", "BHARTIARTL", "ITC", "LT", "AXISBANK"),
 )
-_VIX_USUAL: Final = 13.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ class Board:
         self, rows: Rows, spot: Floats, strike: Floats, years: Floats, vix: Floats | float
     ) -> Floats:
         """The surface: a smile in standard deviations, dearer below, moving with the index."""
-        middle = self._usual[rows] * (0.5 + 0.5 * np.asarray(vix) / _VIX_USUAL)
+        middle = self._usual[rows] * (0.5 + 0.5 * np.asarray(vix) / VIX_USUAL)
         deviation = middle * np.sqrt(np.maximum(years, 2 / 365))
         away = np.clip(np.log(strike / spot) / deviation, -4, 4)
         surface: Floats = middle * (1 - 0.045 * away + 0.014 * away**2)
@@ -144,7 +143,7 @@ class Board:
         """Closing prices of the session before, from its closing spots."""
         hours = self._market.hours
         vix_row = self._market.rows.get(VIX_KEY)
-        vix = self._market.previous_close(vix_row, self.day) if vix_row is not None else _VIX_USUAL
+        vix = self._market.previous_close(vix_row, self.day) if vix_row is not None else VIX_USUAL
         closed_ms = hours.close_ms(hours.previous(self.day))
         rows = np.arange(len(self.contracts), dtype=np.int64)
         return self.values(rows, spot=self._spot_closes, vix=vix, at_ms=float(closed_ms)).price

@@ -98,6 +98,7 @@ class FeedServer:
         self._now_ms = now_ms
         self._beat_ms = beat_ms
         self._phases: Phases | None = None
+        self._second = -1  # in which the phases were last looked at
         self.connections: set[Connection] = set()
         # Applied to each frame on its way out; the fault controls set it.
         self.mangle: Callable[[bytes], bytes] | None = None
@@ -171,12 +172,9 @@ class FeedServer:
         """Send what ticked since the last beat, and the phases when they changed."""
         if self.before_beat is not None:
             self.before_beat(now_ms)
-        phases = self._source.phases(now_ms=now_ms)
-        if phases != self._phases and self._phases:
-            info = records.market_info(phases, at_ms=now_ms)
-            for connection in self.connections:
-                connection.put(info, at_ms=now_ms)
-        self._phases = phases
+        if now_ms // 1000 != self._second:  # phases change on whole seconds
+            self._second = now_ms // 1000
+            self._tell_phases(now_ms)
         wanted: dict[str, set[Mode]] = {}
         for connection in self.connections:
             for key, mode in connection.modes.items():
@@ -190,6 +188,14 @@ class FeedServer:
                 for record in batch
             }
             self._send(entries, now_ms)
+
+    def _tell_phases(self, now_ms: int) -> None:
+        phases = self._source.phases(now_ms=now_ms)
+        if phases != self._phases and self._phases:
+            info = records.market_info(phases, at_ms=now_ms)
+            for connection in self.connections:
+                connection.put(info, at_ms=now_ms)
+        self._phases = phases
 
     def _must_wait(self, now_ms: int) -> bool:
         """Whether a reader has to catch up first. One that reads nothing at all is cut off."""

@@ -30,7 +30,7 @@ _AUCTION_STEPS: Final = (
     (timedelta(minutes=15), "CAS_STOP"),
 )
 # The auction's one trade comes so long after its begin; the facts say only 15:30 to 15:35.
-AUCTION_MATCH: Final = timedelta(minutes=17)
+_AUCTION_MATCH_MS: Final = 17 * 60_000
 # The post-close session is the last part of what the calendar calls post-close.
 _POST_CLOSE_SESSION: Final = timedelta(minutes=10)
 
@@ -42,6 +42,9 @@ class Phases:
     segments: dict[str, str]
     closing_auction: dict[str, str]
     pre_open: dict[str, str]
+
+
+_ALWAYS_OPEN: Final = Phases(dict.fromkeys(SEGMENTS, "NORMAL_OPEN"), {}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +144,15 @@ class Hours:
                 return round(datetime.combine(day, span.start, IST).timestamp() * 1000)
         return None
 
+    def match_ms(self, day: date) -> int | None:
+        """When the closing auction of `day` has its one trade; None on days without one."""
+        begins_ms = self.auction_ms(day)
+        return None if begins_ms is None else begins_ms + _AUCTION_MATCH_MS
+
     def phases(self, *, at_ms: int) -> Phases:
         """The exchange's own words, as its feed and REST tell them."""
         if self.calendar is None:
-            return Phases(dict.fromkeys(SEGMENTS, "NORMAL_OPEN"), {}, {})
+            return _ALWAYS_OPEN
         at = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(IST)
         statuses = {segment: self._status(segment, at) for segment in SEGMENTS}
         auction = self.auction_ms(at.date())

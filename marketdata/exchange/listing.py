@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from marketdata.universe import UniverseRow
 
 VIX_KEY = "NSE_INDEX|India VIX"
+# Its reference in the bundled universe, to which its path returns: there volatilities are usual.
+VIX_USUAL = 13.5
 BAND = 0.10  # the simulated price band around the previous close, as for shares with F&O
 
 

@@ -31,7 +31,10 @@ _INDEX_DAYS_EXACT = 10
 _DAYS_AT_ONCE = 16
 # Minutes of second-by-second prices held at once.
 BLOCK = 60
+# The largest caches: minutes of so many (listing, day), 15 to 60 kB each; days of so many listings, 0.2 MB
+# each with two years. The product keeps candles of its own and asks for a listing once.
 _BARS_KEPT = 2_000
+_DAY_BARS_KEPT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Market:
         self._deviation = factors.deviation
         self._day: _Day | None = None
         self._bars_lock = threading.Lock()
-        self._day_bars: dict[tuple[int, date], DayBar] = {}
+        self._day_bars: OrderedDict[int, dict[date, DayBar]] = OrderedDict()
         self._bars: OrderedDict[tuple[int, date], tuple[Floats, Floats]] = OrderedDict()
 
     def split(self, key: str, factor: float) -> None:
@@ -255,15 +258,19 @@ class Market:
         """
         exact_from = today - timedelta(days=_INDEX_DAYS_EXACT)
         with self._bars_lock:
-            wanted = [day for day in days if (row, day) not in self._day_bars]
+            known = self._day_bars.setdefault(row, {})
+            self._day_bars.move_to_end(row)
+            if len(self._day_bars) > _DAY_BARS_KEPT:
+                self._day_bars.popitem(last=False)
+            wanted = [day for day in days if day not in known]
         for start in range(0, len(wanted), _DAYS_AT_ONCE):
             chunk = wanted[start : start + _DAYS_AT_ONCE]
             rough = self.is_index[row] and chunk[-1] < exact_from
             bars = self._draw_days(row, chunk) if rough else self._compute_days(row, chunk)
             with self._bars_lock:
-                self._day_bars |= {(row, day): bar for day, bar in zip(chunk, bars, strict=True)}
+                known.update(zip(chunk, bars, strict=True))
         with self._bars_lock:
-            return [self._day_bars[row, day] for day in days]
+            return [known[day] for day in days]
 
     def _draw_days(self, row: int, days: Sequence[date]) -> list[DayBar]:
         """Days from their ends: the same law as that of minutes, one step up."""

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from marketdata.exchange import auctions, history, noise
 from marketdata.exchange.auctions import Standing
 from marketdata.exchange.derivatives import Board
-from marketdata.exchange.hours import AUCTION_MATCH, Hours, Phases
-from marketdata.exchange.listing import VIX_KEY, Listing
+from marketdata.exchange.hours import Hours, Phases
+from marketdata.exchange.listing import VIX_KEY, VIX_USUAL, Listing
 from marketdata.exchange.paths import u_shape
 from marketdata.exchange.prices import Market, State
 from marketdata.exchange.records import Bar, Record
@@ -170,10 +170,9 @@ class SimulatedSource:
 
     def _auctioned(self, key: str, day: date, bars: list[Bar], now_ms: int) -> list[Bar]:
         """The last minutes of what closes by auction: nothing, then the one trade."""
-        begins_ms = self.hours.auction_ms(day)
-        if begins_ms is None or not self.listings[key].cas_eligible:
+        begins_ms, match_ms = self.hours.auction_ms(day), self.hours.match_ms(day)
+        if begins_ms is None or match_ms is None or not self.listings[key].cas_eligible:
             return bars
-        match_ms = begins_ms + round(AUCTION_MATCH.total_seconds() * 1000)
         traded = [bar for bar in bars if bar.start_ms < begins_ms]
         if now_ms < match_ms:
             return traded
@@ -189,7 +188,7 @@ class SimulatedSource:
         row = board.rows[key]
         spot, _ = self.market.minute_bars(int(board.spot_row[row]), day)
         vix_row = self.market.rows.get(VIX_KEY)
-        vix = self.market.minute_bars(vix_row, day)[0][:, 0] if vix_row is not None else 13.5
+        vix = self.market.minute_bars(vix_row, day)[0][:, 0] if vix_row is not None else VIX_USUAL
         start = self.hours.start_ms(day)
         minutes: noise.Floats = np.arange(len(spot) + 1, dtype=np.float64) * 60_000.0 + start
         rows = np.full(len(spot), row, dtype=np.int64)

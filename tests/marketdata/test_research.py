@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from marketdata import history, research, selectors, services
+from marketdata.models import Instrument
 from marketdata.upstox.limiter import Limiter
 
 pytestmark = pytest.mark.django_db
@@ -30,4 +31,14 @@ def test_filling_stops_at_its_share_of_the_calls_and_goes_on_later(monkeypatch):
     used = 0
     assert research.fill_history(at=AT) == 0
     assert set(asked) == set(selectors.universe())
+    selectors.forget()
+
+
+def test_without_the_index_there_is_no_screen_and_no_error(monkeypatch):
+    services.seed_universe()
+    Instrument.objects.filter(key=research.NIFTY).update(active=False, in_universe=False)
+    selectors.forget()
+    monkeypatch.setattr(research, "fill_history", lambda **_: 0)
+    assert research.NIFTY not in selectors.universe()
+    assert research.refresh_screen(at=AT) is False
     selectors.forget()

@@ -1,6 +1,7 @@
 """Candles without a primary key, as a hypertable has them, work like any others.
 
-The extension itself is not on the machines that run these tests: `use` must then do nothing.
+The extension itself is not on the machines that run these tests: `use` must then do nothing. What
+was seen of it by hand stands in docs/operations/timeline-of-a-day.md.
 """
 
 from datetime import UTC, datetime, timedelta
