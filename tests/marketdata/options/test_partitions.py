@@ -37,7 +37,8 @@ def prune(at):
 def tables():
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT tableoid::regclass::text, count(*) FROM marketdata_optionchainsnapshot GROUP BY 1"
+            "SELECT tableoid::regclass::text, count(*)"
+            " FROM marketdata_optionchainsnapshot GROUP BY 1"
         )
         return {
             name.removeprefix("marketdata_optionchain_"): rows for name, rows in cursor.fetchall()
