@@ -31,8 +31,8 @@ _INDEX_DAYS_EXACT = 10
 _DAYS_AT_ONCE = 16
 # Minutes of second-by-second prices held at once.
 BLOCK = 60
-# The largest caches: minutes of so many (listing, day), 15 to 60 kB each; days of so many listings, 0.2 MB
-# each with two years. The product keeps candles of its own and asks for a listing once.
+# Minutes of so many (listing, day), 15 to 60 kB each, and the days of so many listings, 0.2 MB for
+# two years, stay in memory. The product keeps candles of its own: it asks for most only once.
 _BARS_KEPT = 2_000
 _DAY_BARS_KEPT = 100
 
