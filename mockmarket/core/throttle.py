@@ -51,9 +51,6 @@ for b, key in ipairs(KEYS) do
 end
 return 0
 """
-# After a failure Redis is not asked again for this long, so that a hanging server does not
-# cost every request its time-out.
-_RETRY_REDIS_SECONDS = 1.0
 _LOCAL_BUCKETS_MAX = 10_000
 
 
@@ -124,7 +121,6 @@ class LocalWindows:
 
 
 _local = LocalWindows()
-_redis_retry_at = 0.0
 
 
 def take(
@@ -147,9 +143,6 @@ def take(
 
 def _take_shared(*, buckets: Sequence[Bucket], cost: int) -> float | None:
     """Seconds to wait by Redis, or None when it cannot be asked."""
-    global _redis_retry_at
-    if clock.monotonic() < _redis_retry_at:
-        return None
     arguments: list[int] = []
     for bucket in buckets:
         arguments.append(len(bucket.limits))
@@ -159,7 +152,6 @@ def _take_shared(*, buckets: Sequence[Bucket], cost: int) -> float | None:
         names = [redis.key("throttle", bucket.name) for bucket in buckets]
         wait = redis.client().eval(_SCRIPT, len(names), *names, cost, *arguments)
     except (redis_errors.RedisError, OSError):
-        _redis_retry_at = clock.monotonic() + _RETRY_REDIS_SECONDS
         logger.warning("throttles fall back: Redis is away")
         return None
     return int(wait) / 1e6

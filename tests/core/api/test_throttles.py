@@ -8,7 +8,7 @@ import pytest
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
-from mockmarket.core import clock, redis, throttle, tokens
+from mockmarket.core import clock, redis, tokens
 from mockmarket.core.models import User
 from tests.support.api import client_of, student
 
@@ -23,10 +23,9 @@ def client(settings: Settings) -> APIClient:
 
 
 @pytest.fixture
-def no_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_redis(settings: Settings) -> Iterator[None]:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     redis.client.cache_clear()
-    monkeypatch.setattr(throttle, "_redis_retry_at", 0.0)
     yield
     redis.client.cache_clear()
 
