@@ -39,7 +39,7 @@ class Client(redis.Redis):
                 raise redis.ConnectionError("Redis was away a moment ago")
             self._ask_at = clock.monotonic() + AWAY_SECONDS
         try:
-            result = super().execute_command(*args, **options)
+            result = super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except (redis.ConnectionError, redis.TimeoutError):
             self._ask_at = clock.monotonic() + AWAY_SECONDS
             raise
