@@ -27,7 +27,10 @@ BUSY = 0.7
 class Costs:
     """Of one core of the machine that measured them; docs/operations/scaling.md says where."""
 
-    updates_per_core_second: float = 450_000.0  # hub, delivered to sockets
+    # The hub: `hub_cores` with these three gives the rows of ADR 0033's table.
+    hub_idle_cores: float = 0.066  # hearing and mirroring fifty batches a second
+    frame_seconds: float = 7.3e-6  # one write to one socket
+    update_seconds: float = 0.56e-6  # one price in a frame
     encoded_per_core_second: float = 60_000.0  # changed instruments turned into JSON once
     ticks_per_core_second: float = 100_000.0  # engine: gate, board, matching
     fills_per_core_second: float = 600.0  # engine: decided, booked, published
@@ -49,6 +52,15 @@ class Behaviour:
     watched: int = 40
     orders_per_user_minute: float = 1.0
     pages_per_user_minute: float = 3.0
+    # The hub lengthens its beat under load, up to a second. A beat of this length is what
+    # machines are counted for: a price is then 50 ms old on average when it goes out.
+    beats_per_second: float = 10.0
+
+
+def hub_cores(*, costs: Costs, sockets: float, beats_per_second: float, updates: float) -> float:
+    """Cores of one hub that writes to `sockets` at each beat, `updates` prices a second in all."""
+    frames = sockets * beats_per_second
+    return costs.hub_idle_cores + frames * costs.frame_seconds + updates * costs.update_seconds
 
 
 def simulate(
@@ -63,13 +75,14 @@ def simulate(
     web, engine, orders_all, megabits = [], [], [], []
     for _ in range(seconds):
         ticks = chance.poisson(ticking)
-        # A socket gets the newest value of a beat; with 50 beats a second hardly any tick of one
-        # instrument is lost to that, so that every tick counts.
-        updates = float((np.minimum(ticks, 50) * np.minimum(watchers, users)).sum())
+        # A socket gets the newest value of a beat, so an instrument counts once a beat at most.
+        told = np.minimum(ticks, behaviour.beats_per_second)
+        updates = float((told * np.minimum(watchers, users)).sum())
         orders = int(chance.poisson(users * behaviour.orders_per_user_minute / 60))
         pages = int(chance.poisson(users * behaviour.pages_per_user_minute / 60))
         web.append(
-            updates / costs.updates_per_core_second
+            users * behaviour.beats_per_second * costs.frame_seconds
+            + updates * costs.update_seconds
             + orders * costs.order_cpu_seconds
             + pages * costs.page_cpu_seconds
         )
@@ -81,8 +94,8 @@ def simulate(
         orders_all.append(orders)
         megabits.append(updates * costs.bytes_per_update * 8 / 1e6)
     rows = behaviour.instruments * behaviour.ticks_per_instrument_second
-    # Every web process encodes every changed row once, however many sockets it has.
-    share = BUSY - rows / costs.encoded_per_core_second
+    # Every web process hears every batch and encodes every changed row once.
+    share = BUSY - costs.hub_idle_cores - rows / costs.encoded_per_core_second
     processes = max(1, math.ceil(float(np.percentile(web, 99)) / share))
     return {
         "web_processes": processes,

@@ -17,7 +17,7 @@ import schemathesis
 from django.conf import settings as django_settings
 from django.core import signals
 from django.core.wsgi import get_wsgi_application
-from django.db import close_old_connections, transaction
+from django.db import close_old_connections, connection, transaction
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
@@ -67,6 +67,10 @@ def world(db: None, settings: Any) -> Iterator[World]:
     for name in LIMITS:
         setattr(settings, name, 10**6)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    if connection.vendor == "postgresql":
+        # Making an operation's cases can take longer than production lets a transaction idle.
+        with connection.cursor() as cursor:
+            cursor.execute("SET idle_in_transaction_session_timeout = 0")
     made = build()
     # As Django's own test client does: the end of a request shall not end the test's connection.
     logging.disable(logging.CRITICAL)

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,15 +52,19 @@ def test_every_connection_cut_is_an_order_refused_or_booked(
     product: Product, server: services.Server
 ) -> None:
     student = Student(product, "student01")
+    back: list[float] = []
     for _ in range(5):
         assert eventually(student.ordered, seconds=10)
         with psycopg.connect(server.url) as admin:
             admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'faults'"
             )
+        began = time.monotonic()
         assert student.order().status_code in {201, 503}
         assert eventually(student.ordered, seconds=10)
+        back.append(time.monotonic() - began)
     student.prove(product)
+    print(f"orders again after {max(back):.1f} s at most")  # noqa: T201
 
 
 def test_a_table_locked_away_fills_the_pool_and_answers_soon(
@@ -89,13 +94,17 @@ def test_a_killed_server_is_said_on_page_and_api_and_forgotten_after_it_is_back(
     answer = student.order()
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
     assert student.slowest <= ANSWER_SECONDS_MAX
+    said = student.slowest
     ready = requests.get(f"{product.url}/readyz", timeout=10)
     assert ready.status_code == 503
     page = requests.get(f"{product.url}/", cookies={"sessionid": "a" * 32}, timeout=10)
     assert page.status_code in {302, 503}  # 302: the session is in the cache
     restart()
+    began = time.monotonic()
     assert eventually(student.ordered, seconds=10)
+    back = time.monotonic() - began
     eventually(lambda: requests.get(f"{product.url}/readyz", timeout=10).status_code == 200)
+    print(f"503 after {said:.2f} s, orders again after {back:.1f} s")  # noqa: T201
     student.prove(product)
 
 
@@ -116,7 +125,9 @@ def test_a_full_disk_refuses_orders_and_keeps_the_books(tmp_path: Path) -> None:
             subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=4k"], capture_output=True)
             assert student.refused().json()["error"]["code"] == "service_unavailable"
             ballast.unlink()
+            began = time.monotonic()
             assert eventually(student.ordered, seconds=30)
+            print(f"room again: orders after {time.monotonic() - began:.1f} s")  # noqa: T201
             student.prove(product)
     finally:
         subprocess.run(["umount", "-l", small], check=False)
