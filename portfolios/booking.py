@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from django.db import connection, transaction
 
-from mockmarket.core.bulk import insert_rows
+from mockmarket.core.bulk import insert_rows, insert_values
 from mockmarket.core.errors import DomainError
 from mockmarket.core.models import AuditEntry, User
 from mockmarket.core.money import ZERO
@@ -103,10 +103,10 @@ def take_book(position: Position, book: positions.Book) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BookedEntry:
-    """An entry with its number and its postings, not yet stored."""
+    """An entry with its number and its postings (rupees by account), not yet stored."""
 
     entry: LedgerEntry
-    postings: list[Posting]
+    postings: ledger.Postings
 
 
 def book_entry(entry: NewEntry) -> BookedEntry:
@@ -133,17 +133,21 @@ def book_entry(entry: NewEntry) -> BookedEntry:
         reverses=entry.reverses,
         actor=entry.actor,
     )
-    postings = [
-        Posting(entry_id=entry.id, portfolio=portfolio, account=account, amount=amount)
-        for account, amount in checked.items()
-    ]
-    return BookedEntry(row, postings)
+    return BookedEntry(row, checked)
 
 
 def store_entries(booked: Sequence[BookedEntry]) -> None:
     """Write booked entries: all postings first, then the entries, whose triggers check them."""
     require_transaction()
-    insert_rows([posting for one in booked for posting in one.postings])
+    insert_values(
+        Posting,
+        ("entry_id", "portfolio_id", "account", "amount"),
+        [
+            (one.entry.pk, one.entry.portfolio_id, account, amount)
+            for one in booked
+            for account, amount in one.postings.items()
+        ],
+    )
     insert_rows([one.entry for one in booked])
 
 

@@ -25,7 +25,7 @@ from django.db.models import F, OuterRef, Subquery
 from django.utils.functional import Promise
 
 from mockmarket.core import redis
-from mockmarket.core.bulk import insert_rows
+from mockmarket.core.bulk import Json, insert_values
 from mockmarket.core.models import OutboxEvent, UserStream
 
 STREAM_GROUP = "stream"  # engine and services -> the hub of every web process
@@ -94,22 +94,15 @@ def publish_many(items: Sequence[tuple[int, str, Mapping[str, Any]]], *, at: dat
     newest = _advance_streams(counts)
     following = {user_id: newest[user_id] - count + 1 for user_id, count in counts.items()}
     events: list[Event] = []
-    rows: list[OutboxEvent] = []
     for user_id, type_, payload in items:
         seq = following[user_id]
         following[user_id] += 1
-        text = encode(payload)
-        events.append(Event(user_id, seq, type_, text))
-        rows.append(
-            OutboxEvent(
-                user_id=user_id,
-                seq=seq,
-                type=type_,
-                payload=msgspec.json.decode(text),
-                created_at=at,
-            )
-        )
-    insert_rows(rows)
+        events.append(Event(user_id, seq, type_, encode(payload)))
+    insert_values(
+        OutboxEvent,
+        ("user_id", "seq", "type", "payload", "created_at", "published_at"),
+        [(one.user_id, one.seq, one.type, Json(one.payload), at, None) for one in events],
+    )
     transaction.on_commit(functools.partial(_publish_committed, events, at))
     return [event.seq for event in events]
 
@@ -144,15 +137,33 @@ def _locked_numbers(user_ids: Sequence[int]) -> dict[int, int]:
 def _publish_committed(events: Sequence[Event], at: datetime) -> None:
     if not _send_events(events):
         return  # the relay finds them unpublished
-    for user_id, numbers in _numbers_by_user(events).items():
-        OutboxEvent.objects.filter(user_id=user_id, seq__in=numbers).update(published_at=at)
+    ranges = _ranges(events)
+    table = connection.ops.quote_name(OutboxEvent._meta.db_table)
+    told = connection.ops.adapt_datetimefield_value(at)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            users, firsts, lasts = (list(column) for column in zip(*ranges, strict=True))
+            cursor.execute(
+                f"UPDATE {table} AS told SET published_at = %s"  # noqa: S608
+                " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS one(id, first, last)"
+                " WHERE told.user_id = one.id AND told.seq BETWEEN one.first AND one.last",
+                [told, users, firsts, lasts],
+            )
+        else:
+            cursor.executemany(
+                f"UPDATE {table} SET published_at = %s"  # noqa: S608
+                " WHERE user_id = %s AND seq BETWEEN %s AND %s",
+                [(told, *one) for one in ranges],
+            )
 
 
-def _numbers_by_user(events: Iterable[Event]) -> dict[int, list[int]]:
-    numbers: dict[int, list[int]] = defaultdict(list)
+def _ranges(events: Iterable[Event]) -> list[tuple[int, int, int]]:
+    """(user, first, last number) of events that were numbered together, so without a gap."""
+    ranges: dict[int, tuple[int, int]] = {}
     for event in events:
-        numbers[event.user_id].append(event.seq)
-    return numbers
+        first, _ = ranges.get(event.user_id, (event.seq, event.seq))
+        ranges[event.user_id] = first, event.seq
+    return [(user_id, first, last) for user_id, (first, last) in ranges.items()]
 
 
 def _send_events(events: Sequence[Event]) -> bool:
