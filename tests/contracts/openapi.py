@@ -64,6 +64,20 @@ def _body(where: str, before: Schema, after: Schema, old: Schema, new: Schema) -
         yield f"{where}: the body's {name} is gone"
     for name in sorted(set(now.get("required", [])) - set(was.get("required", []))):
         yield f"{where}: the body's {name} is now required"
+    for name in sorted(was.get("properties", {}).keys() & now.get("properties", {}).keys()):
+        one = resolved(_bare(was["properties"][name]), old)
+        two = resolved(_bare(now["properties"][name]), new)
+        if one.get("type") != two.get("type"):
+            yield f"{where}: the body's {name} was {one.get('type')}, is {two.get('type')}"
+        if "enum" in two and (gone := set(one.get("enum", [])) - set(two["enum"])):
+            yield f"{where}: the body's {name} no longer takes {', '.join(sorted(map(str, gone)))}"
+
+
+def _bare(schema: Schema) -> Schema:
+    """Without the union that drf-spectacular puts around a reference to describe it."""
+    union = schema.get("allOf") or schema.get("oneOf") or [schema]
+    found: Schema = union[0]
+    return found
 
 
 def _output(

@@ -76,6 +76,19 @@ class TestBreakingChanges:
         found = self.changed(generated, (where, ["instrument_key", "side", "quantity", "price"]))
         assert any("price is now required" in change for change in found)
 
+    def test_a_value_that_is_no_longer_taken(self, generated: dict[str, Any]) -> None:
+        schemas = generated["components"]["schemas"]
+        name = next(name for name in schemas if name.startswith("ApiTokenInput"))
+        assert "scope" in schemas[name]["properties"]
+        where = ["components", "schemas", "ApiTokenInput", "properties", "scope"]
+        found = self.changed(generated, (where, {"type": "string", "enum": ["READ"]}))
+        assert any("no longer takes TRADE" in change for change in found)
+
+    def test_an_input_of_another_type(self, generated: dict[str, Any]) -> None:
+        where = ["components", "schemas", "ApiTokenInput", "properties", "name"]
+        found = self.changed(generated, (where, {"type": "integer"}))
+        assert any("name was string, is integer" in change for change in found)
+
     def test_an_addition_is_none(self, generated: dict[str, Any]) -> None:
         where = ["components", "schemas", "OrderOutput", "properties", "colour"]
         assert self.changed(generated, (where, {"type": "string"})) == []

@@ -4,6 +4,7 @@ import configparser
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,37 @@ def test_the_image_copies_what_exists_and_drops_root() -> None:
     for source in re.findall(r"^COPY (?!--from)(\S+)", text, re.M):
         assert (DEPLOY.parent / source).exists(), source
     assert text.rindex("USER mockmarket") < text.rindex("CMD")
+
+
+LOOK = """
+from django.conf import settings
+from django.template.loader import get_template
+from django.utils import translation
+from marketdata import services
+translation.activate("hi")
+print(translation.gettext("Portfolio"), get_template("shell.html") is not None)
+services.seed_universe()
+"""
+
+
+def test_what_the_image_copies_is_enough_to_run(tmp_path: Path) -> None:
+    """Its tree, without Docker: the database is made, the market listed, Hindi spoken."""
+    root = tmp_path / "opt"
+    root.mkdir()
+    text = (DEPLOY / "Dockerfile").read_text()
+    for source, target in re.findall(r"^COPY (?!--from)(\S+) (\S+)$", text, re.M):
+        path = DEPLOY.parent / source
+        if path.is_dir():
+            shutil.copytree(path, root / target, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(DEPLOY.parent / "manage.py", root)
+    (root / "node_modules").symlink_to(DEPLOY.parent / "node_modules")
+    environment = {"PATH": "/usr/bin:/bin", "VAR_DIR": str(tmp_path / "var")}
+
+    def manage(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=root, env=environment, check=True, capture_output=True, text=True, timeout=200,
+        ).stdout  # fmt: skip
+
+    manage("migrate", "-v", "0")
+    assert manage("shell", "-v", "0", "-c", LOOK).strip() == "पोर्टफ़ोलियो True"
