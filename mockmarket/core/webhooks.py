@@ -149,18 +149,27 @@ def _body(event: OutboxEvent) -> str:
 
 
 def deliver(*, at: datetime, limit: int = 50) -> int:
-    """Posts what is due; how many were delivered. Workers may run it side by side."""
+    """Posts what is due; how many were delivered. Workers may run it side by side.
+
+    A receiver that failed is left alone for the rest of the round: one that hangs would otherwise
+    hold up everybody by a time-out for each of its deliveries.
+    """
     due = WebhookDelivery.objects.filter(
         state=WebhookDelivery.State.PENDING, next_attempt_at__lte=at, webhook__active=True
     )
-    done = 0
+    done, failed = 0, set[int]()
     for row in due.select_related("webhook").order_by("next_attempt_at")[:limit]:
+        if row.webhook_id in failed:
+            continue
         claimed = WebhookDelivery.objects.filter(
             pk=row.pk, state=WebhookDelivery.State.PENDING, next_attempt_at=row.next_attempt_at
         ).update(next_attempt_at=at + CLAIM, attempts=F("attempts") + 1)
         if claimed:  # else another worker was first
             row.attempts += 1
-            done += _attempt(row, at=at)
+            if _attempt(row, at=at):
+                done += 1
+            else:
+                failed.add(row.webhook_id)
     return done
 
 

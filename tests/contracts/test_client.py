@@ -1,10 +1,14 @@
 """The client package and its examples, against the running product."""
 
+import hmac
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +18,7 @@ import pytest
 import requests
 from django.conf import settings
 
+from mockmarket.core import webhooks
 from tests.support.product import Product, running
 from tests.support.waiting import eventually
 
@@ -161,6 +166,59 @@ class TestExamples:
         scope: dict[str, Any] = {"SVG": str, "display": drawn.append}
         exec(compile(source, "portfolio.ipynb", "exec"), scope)  # noqa: S102 (our own notebook)
         assert drawn[0].startswith("<svg")
+
+
+def block(language: str, holding: str) -> str:
+    """The one code block of the guide in `language` that contains `holding`."""
+    text = (Path(settings.BASE_DIR) / "docs" / "api" / "guide.md").read_text()
+    found = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    [one] = [code for code in found if holding in code]
+    return one
+
+
+class TestGuide:
+    """What docs/api/guide.md shows is run, with the product's address, password and token."""
+
+    def test_the_five_minutes(self, product: Product) -> None:
+        if shutil.which("curl") is None:
+            pytest.skip("no curl")
+        first, second = block("bash", "auth/token").replace("\\\n", " ").strip().split("\n")
+        pair = self.shell(first.replace("…", product.password), product)
+        shown = self.shell(second.replace("<access>", pair["access"]), product)
+        assert Decimal(shown["cash"]) > 0
+
+    def shell(self, command: str, product: Product) -> Any:
+        done = subprocess.run(
+            ["bash", "-c", command.replace("http://127.0.0.1:8000", product.url)],
+            capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        return json.loads(done.stdout)
+
+    def test_the_client(self, product: Product, client: Client) -> None:
+        token = requests.post(
+            f"{product.url}/api/v1/tokens/",
+            json={"name": "guide", "scope": "TRADE"},
+            headers={"Authorization": client.authorization()},
+            timeout=10,
+        ).json()["token"]
+        code = block("python", "mockmarket_client")
+        scope: dict[str, Any] = {}
+        exec(  # noqa: S102 (our own documentation)
+            code.replace("http://127.0.0.1:8000", product.url).replace("mm_…", token), scope
+        )
+        assert (scope["order"].symbol, scope["order"].quantity) == ("INFY", 10)
+
+    def test_the_check_of_a_signature(self) -> None:
+        code = block("python", "hmac.new")
+        now = int(time.time())
+        given: dict[str, Any] = {
+            "hmac": hmac, "time": time, "secret": "whsec_x", "timestamp": str(now), "body": "{}",
+            "signature": webhooks.signature(key="whsec_x", timestamp=now, body="{}"),
+        }  # fmt: skip
+        exec(code, dict(given))  # noqa: S102 (our own documentation)
+        for changed in ({"body": "{ }"}, {"timestamp": str(now - 301)}, {"secret": "whsec_y"}):
+            with pytest.raises(AssertionError):
+                exec(code, {**given, **changed})  # noqa: S102
 
 
 @pytest.mark.fault  # restarts the product

@@ -21,13 +21,15 @@ class Receiver:
     def __init__(self) -> None:
         self.status = 200
         self.taken: list[tuple[dict[str, str], str]] = []
+        self.paths: list[str] = []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 receiver.taken.append((dict(self.headers), body))
-                self.send_response(receiver.status)
+                receiver.paths.append(self.path)
+                self.send_response(500 if self.path.endswith("/down") else receiver.status)
                 self.send_header("Location", "http://127.0.0.1:1/elsewhere")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -107,6 +109,22 @@ class TestDelivery:
             assert len(receiver.taken) == attempt
             at = row.next_attempt_at
         assert (row.state, row.status) == ("FAILED", 500)
+
+    def test_a_receiver_that_fails_holds_up_nobody(self, alice: User, receiver: Receiver) -> None:
+        """One attempt a round at the one that fails; the other's deliveries all go out."""
+        bob = User.objects.create(username="bob")
+        webhooks.create(user=alice, url=receiver.url + "/down", events=["trade"], at=clock.now())
+        made(bob, receiver)
+        for _ in range(5):
+            happens(alice, "trade")
+        for _ in range(3):
+            happens(bob, "trade")
+        at = clock.now()
+        webhooks.queue(at=at)
+        assert webhooks.deliver(at=at) == 3
+        assert [path for path in receiver.paths if path.endswith("/down")] == ["/hook/down"]
+        waiting = WebhookDelivery.objects.filter(state="PENDING")
+        assert sorted(waiting.values_list("attempts", flat=True)) == [0, 0, 0, 0, 1]
 
     def test_redirects_are_not_followed(self, alice: User, receiver: Receiver) -> None:
         made(alice, receiver)
