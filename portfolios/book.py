@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Every portfolio at one set of prices. Arrays run parallel, one element a portfolio, and
-    belong to the snapshot alone. `rank` 0 means not ranked."""
+    are never written to. `rank` 0 means not ranked."""
 
     snapshot_id: int
     at_ms: int
@@ -55,6 +55,11 @@ class _Columns:
         self._capacity = 64
         self.size = 0
         self._free: list[int] = []
+
+    @property
+    def gaps(self) -> bool:
+        """Whether some rows are free."""
+        return bool(self._free)
 
     def ints(self, name: str) -> Ints:
         return self._ints[name][: self.size]
@@ -89,44 +94,86 @@ class _Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sorted:
-    """Positions in the order of their portfolios, so that one reduction sums them all: three times
-    as quick as summing by index. Made anew when a position changes; the order is then nearly
-    right already, which the stable sort uses."""
+class _Arranged:
+    """What prices do not change, laid out for the pass: portfolios without gaps, positions in
+    their order, so that one reduction sums them all: three times as quick as summing by index.
+    Made anew when a portfolio changes; the order is then nearly right already, which the stable
+    sort uses. Nothing here is written to: snapshots share its arrays."""
 
+    # One element a portfolio.
+    ids: Ints
+    contest: Ints
+    contests: leaderboard.Contests
+    balance: Floats
+    paid_in: Floats
+    divisor: Floats  # the same, infinite where nothing was paid in: the return is then zero
+    invested: Floats
+    cost: Floats
+    day_spent: Floats
+    # One element a position.
     row: Ints  # of the board
     quantity: Floats
     start_quantity: Floats
-    cost: Floats
+    position_cost: Floats
     start_cost: Floats  # where a position without a price began its day
-    first: Ints  # of each portfolio that has positions
-    slot: Ints  # that portfolio
-    size: int  # portfolios
+    # One element a portfolio that has positions.
+    first: Ints  # of its positions
+    place: Ints  # its own
+    used: Ints  # board rows that positions ask for, each once
+    held: Ints  # those of open positions
+    worth: Floats  # room for the value of each position
 
     @classmethod
-    def of(cls, rows: _Columns, *, size: int) -> "_Sorted":
-        order = np.argsort(rows.ints("slot"), kind="stable")
-        slot = rows.ints("slot")[order]
+    def of(cls, portfolios: _Columns, positions: _Columns) -> "_Arranged":
+        live = np.flatnonzero(portfolios.ints("id"))
+        order = np.argsort(positions.ints("slot"), kind="stable")
+        if positions.gaps:
+            order = order[positions.ints("taken")[order] == 1]
+        slot, row = positions.ints("slot")[order], positions.ints("row")[order]
         opens = np.ones(len(slot), bool)
         opens[1:] = slot[1:] != slot[:-1]
-        cost = rows.floats("cost")[order]
+        contest, paid_in = portfolios.ints("contest")[live], portfolios.floats("paid_in")[live]
+        quantity, cost = positions.floats("quantity")[order], positions.floats("cost")[order]
         return cls(
-            row=rows.ints("row")[order],
-            quantity=rows.floats("quantity")[order],
-            start_quantity=rows.floats("start_quantity")[order],
-            cost=cost,
-            start_cost=cost - rows.floats("day_cost")[order],
+            ids=portfolios.ints("id")[live],
+            contest=contest,
+            contests=leaderboard.Contests.among(
+                contest=contest, ranked=portfolios.ints("ranked")[live] == 1
+            ),
+            balance=portfolios.floats("balance")[live],
+            paid_in=paid_in,
+            divisor=np.where(paid_in == 0, np.inf, paid_in),
+            invested=portfolios.floats("invested")[live],
+            cost=portfolios.floats("cost")[live],
+            day_spent=portfolios.floats("day_spent")[live],
+            row=row,
+            quantity=quantity,
+            start_quantity=positions.floats("start_quantity")[order],
+            position_cost=cost,
+            start_cost=cost - positions.floats("day_cost")[order],
             first=np.flatnonzero(opens),
-            slot=slot[opens],
-            size=size,
+            place=np.searchsorted(live, slot[opens]),
+            used=np.flatnonzero(np.bincount(row)),
+            held=np.flatnonzero(np.bincount(row[quantity != 0])),
+            worth=np.empty(len(row)),
         )
 
     def sums(self, values: Floats) -> Floats:
-        """Sums of `values` by the portfolio that each belongs to."""
-        found = np.zeros(self.size)
+        """Sums of `values`, one a position, by portfolio."""
+        if len(self.first) == len(self.ids) > 0:
+            return np.add.reduceat(values, self.first)
+        found = np.zeros(len(self.ids))
         if len(values):
-            found[self.slot] = np.add.reduceat(values, self.first)
+            found[self.place] = np.add.reduceat(values, self.first)
         return found
+
+
+def _paise(rupees: Floats) -> Floats:
+    """Rounded to the paisa, in place."""
+    rupees *= 100
+    np.rint(rupees, out=rupees)
+    rupees /= 100
+    return rupees
 
 
 class Book:
@@ -140,12 +187,12 @@ class Book:
         self._row_of = row_of
         self._portfolios = _Columns(
             ints=("id", "contest", "ranked"),
-            # balance is cash + margin; invested the sum of |cost|; day_spent what the
-            # session's fills and their charges took
+            # balance is cash + margin; day_spent what the session's fills took, and what it
+            # booked beside positions
             floats=("balance", "paid_in", "invested", "cost", "day_spent"),
         )
         self._positions = _Columns(
-            ints=("slot", "row"),  # of the portfolio, of the board
+            ints=("slot", "row", "taken"),  # of the portfolio, of the board; 1: not free
             floats=("quantity", "start_quantity", "cost", "day_cost"),
         )
         self._slots: dict[int, int] = {}
@@ -157,10 +204,9 @@ class Book:
         self._last_id = 0
         # Of the newest snapshot, by board row.
         self._last = self._close = np.zeros(0)
-        # Kept while positions and previous closes stay as they are, as they mostly do.
-        self._sorted: _Sorted | None = None
+        # Kept while portfolios and previous closes stay as they are, as they mostly do.
+        self._arranged: _Arranged | None = None
         self._began: Floats | None = None
-        self._held_rows: Ints = np.zeros(0, np.int64)
         self.rows: dict[int, PortfolioRow] = {}
 
     def __len__(self) -> int:
@@ -186,22 +232,22 @@ class Book:
 
     def put(self, portfolio: PortfolioRow, *, session_date: date) -> None:
         """Take over what the database says of one portfolio, replacing what stood here."""
-        self._sorted = None
+        self._arranged = None
         self._release_positions(portfolio.id)
         slot = self._slots.get(portfolio.id)
         if slot is None:
             slot = self._slots[portfolio.id] = self._portfolios.allocate()
-        held, spent = [], ZERO
+        held, spent = [], -portfolio.day_booked
         for position in portfolio.positions:
-            day_quantity, day_cost, day_charges = position.today(session_date)
-            spent += day_cost + day_charges
+            day_quantity, day_cost = position.today(session_date)
+            spent += day_cost
             if not position.quantity and not day_quantity:  # no price can move it
                 continue
             row = self._positions.allocate()
             held.append((row, position))
             self._positions.write(
                 row,
-                ints={"slot": slot, "row": self._row_of(position.instrument_key)},
+                ints={"slot": slot, "row": self._row_of(position.instrument_key), "taken": 1},
                 floats={
                     "quantity": position.quantity,
                     "start_quantity": position.quantity - day_quantity,
@@ -223,7 +269,7 @@ class Book:
             floats={
                 "balance": float(portfolio.cash + portfolio.margin),
                 "paid_in": float(portfolio.paid_in),
-                "invested": float(sum((abs(p.cost) for p in portfolio.positions), ZERO)),
+                "invested": float(portfolio.invested),
                 "cost": float(sum((p.cost for p in portfolio.positions), ZERO)),
                 "day_spent": float(spent),
             },
@@ -231,7 +277,7 @@ class Book:
 
     def drop(self, portfolio_id: int) -> None:
         """Forget a portfolio; one that is not held is none."""
-        self._sorted = None
+        self._arranged = None
         self._release_positions(portfolio_id)
         self._count(portfolio_id, -1)
         self.rows.pop(portfolio_id, None)
@@ -255,24 +301,31 @@ class Book:
 
     def _mark(self, last: Floats, close: Floats) -> tuple[Floats, Floats]:
         """What each portfolio's positions are worth, and where their day began."""
-        held = self._sorted
-        if held is None:
-            held = self._sorted = _Sorted.of(self._positions, size=self._portfolios.size)
-            self._held_rows = np.unique(held.row[held.quantity != 0])
-            self._began = None
-        if self._began is None or not np.array_equal(close, self._close):
-            self._close = close
-            self._began = held.sums(close[held.row] * held.start_quantity)
+        arranged = self._arrange()
+        used = arranged.used
+        if self._began is None or not np.array_equal(
+            close[used], self._close[used], equal_nan=True
+        ):
+            self._began = arranged.sums(close[arranged.row] * arranged.start_quantity)
+        self._close = close
         # "clip" only spares the check of indices; every row is on the board.
-        value = np.take(last, held.row, mode="clip")
-        np.multiply(value, held.quantity, out=value)
-        if not np.isnan(value.sum()):
-            return held.sums(value), self._began
+        value = np.take(last, arranged.row, mode="clip", out=arranged.worth)
+        np.multiply(value, arranged.quantity, out=value)
+        if not np.isnan(last[used]).any():
+            return arranged.sums(value), self._began
         # Positions that were never priced stand at cost and have no day.
         unknown = np.isnan(value)
-        value[unknown] = held.cost[unknown]
-        start = np.where(unknown, held.start_cost, close[held.row] * held.start_quantity)
-        return held.sums(value), held.sums(start)
+        value[unknown] = arranged.position_cost[unknown]
+        start = np.where(
+            unknown, arranged.start_cost, close[arranged.row] * arranged.start_quantity
+        )
+        return arranged.sums(value), arranged.sums(start)
+
+    def _arrange(self) -> _Arranged:
+        if self._arranged is None:
+            self._arranged = _Arranged.of(self._portfolios, self._positions)
+            self._began = None
+        return self._arranged
 
     def value(
         self,
@@ -286,35 +339,32 @@ class Book:
         last, close = self._prices(last, previous_close)
         self._last = last
         worth, began = self._mark(last, close)
-        columns, size = self._portfolios, self._portfolios.size
-        equity = np.rint((columns.floats("balance") + worth) * 100) / 100
-        paid_in = columns.floats("paid_in")
-        gained = np.divide(equity - paid_in, paid_in, out=np.zeros(size), where=paid_in != 0)
-        live = np.flatnonzero(columns.ints("id"))
-        ids, contest = columns.ints("id")[live], columns.ints("contest")[live]
-        rank, of = leaderboard.ranks(
-            contest=contest, score=gained[live], ranked=columns.ints("ranked")[live] == 1
-        )
+        arranged = self._arrange()
+        equity = _paise(arranged.balance + worth)
+        gained = (equity - arranged.paid_in) / arranged.divisor
+        day_pnl = worth - began
+        day_pnl -= arranged.day_spent
         self._last_id = max(at_ms, self._last_id + 1)
         return Snapshot(
             snapshot_id=self._last_id,
             at_ms=at_ms,
             price_age_ms=self._oldest(received_ms, at_ms),
-            ids=ids,
-            contest=contest,
-            equity=equity[live],
-            invested=columns.floats("invested")[live],
-            unrealised=(np.rint((worth - columns.floats("cost")) * 100) / 100)[live],
-            day_pnl=(np.rint((worth - began - columns.floats("day_spent")) * 100) / 100)[live],
-            return_percent=gained[live] * 100,
-            rank=rank,
-            of=of,
+            ids=arranged.ids,
+            contest=arranged.contest,
+            equity=equity,
+            invested=arranged.invested,
+            unrealised=_paise(worth - arranged.cost),
+            day_pnl=_paise(day_pnl),
+            return_percent=gained * 100,
+            rank=arranged.contests.ranks(gained),
+            of=arranged.contests.of,
         )
 
     def _oldest(self, received_ms: Floats | None, at_ms: int) -> int | None:
-        if received_ms is None or not len(self._held_rows):
+        held = self._arrange().held
+        if received_ms is None or not len(held):
             return None
-        oldest = np.fmin.reduce(received_ms[self._held_rows])
+        oldest = np.fmin.reduce(received_ms[held])
         return None if np.isnan(oldest) else max(0, at_ms - int(oldest))
 
     def positions(self, portfolio_id: int) -> list[dict[str, float | int | str]]:

@@ -7,7 +7,6 @@ from decimal import Decimal
 import numpy as np
 from django.db.models import Count, Q, Sum
 
-from mockmarket.core.clock import IST
 from mockmarket.core.models import AuditEntry, User
 from mockmarket.core.money import ZERO
 from portfolios import rows, standings
@@ -52,9 +51,10 @@ def dashboard(*, contest: Contest, at: datetime) -> Dashboard:
     paid = Posting.objects.filter(
         portfolio__contest=contest, account=Posting.Account.CHARGES
     ).aggregate(total=Sum("amount"))["total"]
-    board = standings.leaderboard(contest=contest, at=at, limit=HEAD_ROWS)
     part = standings.standing(contest=contest, at=at)
+    board = standings.leaderboard(contest=contest, at=at, limit=HEAD_ROWS, part=part)
     returns = part.return_percent[part.rank > 0]
+    began = rows.session_began(rows.session_date(at=at))
     records = AuditEntry.objects.filter(object_type="contest", object_id=str(contest.pk))
     counted = portfolios.aggregate(
         members=Count("pk", filter=Q(left_at__isnull=True)),
@@ -67,7 +67,7 @@ def dashboard(*, contest: Contest, at: datetime) -> Dashboard:
         traded=counted["members"] - idle.count(),
         ranked=board.of,
         fills=fills.count(),
-        fills_today=fills.filter(occurred_at__gte=_day_began(at)).count(),
+        fills_today=fills.filter(occurred_at__gte=began).count(),
         charges=paid or ZERO,
         adjustments=LedgerEntry.objects.filter(
             portfolio__contest=contest, kind=LedgerEntry.Kind.ADJUSTMENT
@@ -84,8 +84,3 @@ def dashboard(*, contest: Contest, at: datetime) -> Dashboard:
         announcements=tuple(contest.announcements.order_by("-created_at")[:RECENT_SHOWN]),
         records=tuple(records.select_related("actor").order_by("-at", "-pk")[:RECENT_SHOWN]),
     )
-
-
-def _day_began(at: datetime) -> datetime:
-    """Midnight in India of the session that `at` belongs to."""
-    return datetime.combine(rows.session_date(at=at), datetime.min.time(), IST)

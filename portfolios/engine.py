@@ -182,7 +182,9 @@ class ValuationDesk:
         async with self._reading:
             wanted, self._wanted = self._wanted, set()
             try:
-                found = await self._run(rows.portfolio_rows, ids=wanted)
+                found = await self._run(
+                    rows.portfolio_rows, ids=wanted, session_date=self._session_date
+                )
             except BaseException:
                 self._wanted |= wanted
                 raise
@@ -202,7 +204,9 @@ class ValuationDesk:
             changed = {key for key, seen in versions.items() if self._versions.get(key) != seen}
             wanted, self._wanted = self._wanted, set()
             try:
-                found = await self._run(rows.portfolio_rows, ids=changed | wanted & set(versions))
+                found = await self._run(
+                    rows.portfolio_rows, ids=changed | wanted & set(versions), session_date=today
+                )
             except BaseException:
                 self._wanted |= wanted
                 raise

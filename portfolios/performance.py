@@ -40,8 +40,8 @@ class Trip:
         return money((self.exit_price - self.entry_price) * self.quantity)
 
     @property
-    def invested(self) -> Decimal:
-        """Rupees at the entry, unsigned."""
+    def entry_value(self) -> Decimal:
+        """Rupees at the entry, unsigned; of a future its full value."""
         return money(self.entry_price * abs(self.quantity))
 
     def held(self, *, at: datetime) -> timedelta:
@@ -90,7 +90,7 @@ class Performance:
     closed_trips: int
     open_trips: int
     win_rate: float | None
-    holding_hours: float | None  # of closed trips, weighted by money
+    holding_hours: float | None  # of closed trips, weighted by their value
     winners_hours: float | None
     losers_hours: float | None
     best: tuple[Trip, ...]
@@ -163,10 +163,10 @@ def review(
 
 
 def _hours(trips: Sequence[Trip], *, at: datetime) -> float | None:
-    weight = sum(float(trip.invested) for trip in trips)
+    weight = sum(float(trip.entry_value) for trip in trips)
     if not weight:
         return None
-    held = sum(float(trip.invested) * trip.held(at=at).total_seconds() for trip in trips)
+    held = sum(float(trip.entry_value) * trip.held(at=at).total_seconds() for trip in trips)
     return held / weight / 3600
 
 

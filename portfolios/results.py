@@ -116,13 +116,8 @@ def freeze(*, contest: Contest, at: datetime) -> int:
     members = Portfolio.objects.filter(contest=contest, left_at__isnull=True)
     ids = list(members.order_by("id").values_list("id", flat=True))
     booking.lock_portfolios(ids=ids)
-    found = rows.portfolio_rows(ids=ids)
-    keys = {p.instrument_key for row in found for p in row.positions if p.quantity}
-    prices = {
-        key: price.last
-        for key, price in rows.prices(keys=keys, at=at).items()
-        if price.last is not None
-    }
+    found = rows.portfolio_rows(ids=ids, session_date=rows.session_date(at=at))
+    prices = _last_prices(found, at=at)
     ContestClosing.objects.create(
         contest=contest,
         taken_at=at,
@@ -172,7 +167,8 @@ def result_of(*, portfolio: Portfolio) -> Result:
 def as_snapshot(*, contest: Contest) -> ContestSnapshot | None:
     """A frozen result as the boards take it: it stands still while prices go on. None before the
     end."""
-    closing = ContestClosing.objects.filter(contest=contest).first()
+    # Not its prices: there may be thousands, and the result has been derived from them.
+    closing = ContestClosing.objects.filter(contest=contest).only("taken_at").first()
     if closing is None:
         return None
     found = list(Result.objects.filter(contest=contest).order_by("portfolio_id"))
@@ -199,7 +195,10 @@ def certificate(*, code: str) -> Certificate:
     Raises NoResult.
     """
     found = (
-        Result.objects.select_related("contest__closing").filter(code=code.strip().upper()).first()
+        Result.objects.select_related("contest__closing")
+        .defer("contest__closing__prices")
+        .filter(code=code.strip().upper())
+        .first()
     )
     if found is None:
         raise NoResult("There is no certificate with this code.")
@@ -293,8 +292,14 @@ def stored(*, contest: Contest) -> list[Placing]:
 
 def _standing_now(*, contest: Contest, at: datetime) -> list[Placing]:
     members = Portfolio.objects.filter(contest=contest, left_at__isnull=True)
-    found = rows.portfolio_rows(ids=list(members.values_list("id", flat=True)))
+    found = rows.portfolio_rows(
+        ids=members.values_list("id", flat=True), session_date=rows.session_date(at=at)
+    )
+    return derive(found=found, prices=_last_prices(found, at=at), at=at)
+
+
+def _last_prices(found: Sequence[PortfolioRow], *, at: datetime) -> dict[str, Decimal]:
+    """The newest price of everything that is held, where there is one."""
     keys = {p.instrument_key for row in found for p in row.positions if p.quantity}
     quotes = rows.prices(keys=keys, at=at)
-    prices = {key: price.last for key, price in quotes.items() if price.last is not None}
-    return derive(found=found, prices=prices, at=at)
+    return {key: price.last for key, price in quotes.items() if price.last is not None}

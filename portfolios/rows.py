@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 
 from django.db.models import Count, Sum
@@ -12,6 +12,7 @@ from django.db.models import Count, Sum
 from marketdata import selectors as market
 from marketdata import sessions
 from marketdata.models import LastPrice
+from mockmarket.core.clock import IST
 from mockmarket.core.money import ZERO
 from portfolios import contests
 from portfolios.models import LedgerEntry, Portfolio, Position, Posting
@@ -39,7 +40,6 @@ class _Sums:
     charges: Decimal = ZERO
     paid_in: Decimal = ZERO
     dividends: Decimal = ZERO
-    fills: int = 0
 
 
 def live_versions() -> dict[int, Version]:
@@ -53,8 +53,9 @@ def live_versions() -> dict[int, Version]:
     }
 
 
-def portfolio_rows(*, ids: Collection[int]) -> list[PortfolioRow]:
+def portfolio_rows(*, ids: Collection[int], session_date: date) -> list[PortfolioRow]:
     """The portfolios of `ids` as booked now, ordered by id; one that has gone is left out.
+    `session_date` says which bookings are the day's.
 
     Each portfolio is read before its positions: a fill that commits in between leaves an older
     version with newer positions, and that fill asks for its own reading.
@@ -63,19 +64,26 @@ def portfolio_rows(*, ids: Collection[int]) -> list[PortfolioRow]:
     return [
         row
         for start in range(0, len(ordered), BATCH)
-        for row in _batch(ordered[start : start + BATCH])
+        for row in _batch(ordered[start : start + BATCH], session_date)
     ]
 
 
-def _batch(ids: list[int]) -> Iterable[PortfolioRow]:
+def portfolio_row(*, portfolio_id: int, at: datetime) -> PortfolioRow:
+    """One portfolio as booked now, its day that of `at`."""
+    [row] = portfolio_rows(ids=[portfolio_id], session_date=session_date(at=at))
+    return row
+
+
+def _batch(ids: list[int], session_date: date) -> Iterable[PortfolioRow]:
     portfolios = list(
         Portfolio.objects.select_related("contest", "user").filter(id__in=ids).order_by("id")
     )
     positions = _positions(ids)
-    sums = _sums(ids)
+    sums, fills = _sums(ids), fill_counts(ids=ids)
+    booked = _booked(ids, session_date)
     minimum = {p.contest_id: contests.rules_of(p.contest).minimum_fills for p in portfolios}
     for portfolio in portfolios:
-        total = sums[portfolio.id]
+        total, filled = sums[portfolio.id], fills.get(portfolio.id, 0)
         yield PortfolioRow(
             id=portfolio.id,
             contest_id=portfolio.contest_id,
@@ -90,11 +98,12 @@ def _batch(ids: list[int]) -> Iterable[PortfolioRow]:
             realised=total.realised,
             charges=total.charges,
             dividends=total.dividends,
-            fills=total.fills,
-            ranked=portfolio.left_at is None and total.fills >= minimum[portfolio.contest_id],
+            fills=filled,
+            ranked=portfolio.left_at is None and filled >= minimum[portfolio.contest_id],
             positions=tuple(positions[portfolio.id]),
             debt=portfolio.debt,
             unsettled=portfolio.unsettled,
+            day_booked=booked.get(portfolio.id, ZERO),
         )
 
 
@@ -115,7 +124,6 @@ def _positions(ids: list[int]) -> dict[int, list[PositionRow]]:
             "session_date",
             "day_quantity",
             "day_cost",
-            "day_charges",
         )
     )
     for row in found:
@@ -143,13 +151,32 @@ def _sums(ids: list[int]) -> dict[int, _Sums]:
             total.realised = -amount
         else:
             total.charges = amount
-    for portfolio_id, count in (
-        LedgerEntry.objects.filter(portfolio_id__in=ids, kind=LedgerEntry.Kind.FILL)
-        .values_list("portfolio_id")
-        .annotate(count=Count("id"))
-    ):
-        sums[portfolio_id].fills = count
     return sums
+
+
+def _booked(ids: list[int], session_date: date) -> dict[int, Decimal]:
+    """Dividends less charges that the session has booked, by portfolio that has any."""
+    moved = Posting.objects.filter(
+        portfolio_id__in=ids,
+        account__in=[Posting.Account.DIVIDENDS, Posting.Account.CHARGES],
+        entry__occurred_at__gte=session_began(session_date),
+    )
+    return dict(moved.values_list("portfolio_id").annotate(total=-Sum("amount")))
+
+
+def fill_counts(*, ids: Collection[int], until: datetime | None = None) -> dict[int, int]:
+    """How many fills were booked (until an instant), by portfolio that has any. At most BATCH
+    ids."""
+    found = LedgerEntry.objects.filter(portfolio_id__in=ids, kind=LedgerEntry.Kind.FILL)
+    if until is not None:
+        found = found.filter(occurred_at__lte=until)
+    return dict(found.values_list("portfolio_id").annotate(count=Count("id")))
+
+
+def session_began(session_date: date) -> datetime:
+    """The midnight in India that begins a session: what is booked from then on is of its day,
+    until the next session's."""
+    return datetime.combine(session_date, time.min, IST)
 
 
 def session_date(*, at: datetime) -> date:

@@ -20,7 +20,7 @@ from portfolios.models import (
     PortfolioSnapshot,
     Posting,
 )
-from portfolios.rows import BATCH
+from portfolios.rows import BATCH, fill_counts
 
 SESSIONS_MAX = 260  # closes that the ratios look back on
 
@@ -69,11 +69,9 @@ def _luck(
 ) -> tuple[metrics.Ints, metrics.Ints]:
     """The interval of each rank among those who have one; zeros for the others."""
     minimum = contests.rules_of(contest).minimum_fills
-    fills = dict(
-        LedgerEntry.objects.filter(portfolio__contest=contest, kind=LedgerEntry.Kind.FILL)
-        .values_list("portfolio_id")
-        .annotate(count=Count("id"))
-    )
+    fills: dict[int, int] = {}
+    for start in range(0, len(ids), BATCH):
+        fills |= fill_counts(ids=ids[start : start + BATCH])
     ranked = np.array([fills.get(portfolio_id, 0) >= minimum for portfolio_id in ids], bool)
     low, high = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64)
     low[ranked], high[ranked] = metrics.rank_interval(returns[ranked], seed=contest.id)

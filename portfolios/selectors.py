@@ -162,7 +162,7 @@ def contests_listed(*, user: User) -> QuerySet[Contest]:
 # --- Worth ------------------------------------------------------------------------------
 def portfolio_summary(*, portfolio: Portfolio, at: datetime) -> Summary:
     """What the portfolio is worth now, with its open positions and its rank."""
-    [row] = rows.portfolio_rows(ids=[portfolio.id])
+    row = rows.portfolio_row(portfolio_id=portfolio.id, at=at)
     value = rows.exact_value(row=row, at=at)
     part = snapshots.newest(contest_id=portfolio.contest_id, at=at)
     place = part.place(portfolio.id) if part is not None else None
@@ -243,7 +243,6 @@ def _view(position: Position, *, price: Price | None, session_date: date) -> Pos
             session_date=position.session_date,
             day_quantity=position.day_quantity,
             day_cost=position.day_cost,
-            day_charges=position.day_charges,
         ),
         price=price,
         session_date=session_date,

@@ -66,14 +66,16 @@ def leaderboard(
     board: str = "return",
     limit: int = 50,
     after: int = 0,
+    part: snapshots.ContestSnapshot | None = None,
 ) -> Leaderboard:
-    """Rows `after` to `after + limit` of a contest's board, and the user's own row.
+    """Rows `after` to `after + limit` of a contest's board, and the user's own row; from `part`
+    where the caller has it, else from `standing`.
 
     Raises UnknownBoard.
     """
     if board not in BOARDS:
         raise UnknownBoard(f"There is no board {board!r}.", fields={"board": "is not a board"})
-    part = standing(contest=contest, at=at)
+    part = part or standing(contest=contest, at=at)
     kept = {} if board in ("return", "day") else _metrics(contest)
     score = _score(board, part=part, kept=kept)
     rank, of = _ranked(part=part, score=score, falling=board == "drawdown")
@@ -185,16 +187,18 @@ def _ranked(
 def recompute(*, contest: Contest, at: datetime) -> snapshots.ContestSnapshot:
     """The contest valued here and now from the database and the newest quotes: when the engine
     is silent, and what its snapshots are tested against."""
-    found = _members(contest)
+    found = _members(contest, at=at)
     keys = {p.instrument_key for row in found for p in row.positions}
     return value_rows(
         found=found, prices=rows.prices(keys=keys, at=at), contest_id=contest.id, at=at
     )
 
 
-def _members(contest: Contest) -> list[PortfolioRow]:
+def _members(contest: Contest, *, at: datetime) -> list[PortfolioRow]:
     ids = Portfolio.objects.filter(contest=contest, left_at__isnull=True)
-    return rows.portfolio_rows(ids=list(ids.values_list("id", flat=True)))
+    return rows.portfolio_rows(
+        ids=ids.values_list("id", flat=True), session_date=rows.session_date(at=at)
+    )
 
 
 def value_rows(

@@ -1,10 +1,20 @@
 """What a portfolio is worth: plain Decimal arithmetic over what is booked and what things cost.
 
-For every product: equity = cash + margin + sum(quantity x last price), where margin is the signed
-balance of the MARGIN account. Day profit is gross of charges for a position and net of them for
-the portfolio; it counts the quantity held at the start of the session from the previous close
-and the session's own fills from their prices. portfolios/book.py does the same for everybody at
-once, in columns. Pure: no Django.
+For every product:
+
+equity    cash + margin + sum(quantity x last price), where margin is the signed balance of the
+          MARGIN account.
+invested  what the student has put down for what they hold: the cost where it is paid in full, the
+          margin otherwise (a future, a written option, an intraday position). So
+          equity = cash + invested + unrealised - debt.
+day P&L   of a position, before charges: the quantity held when the session began from the previous
+          close, the session's own fills from their prices. Of a portfolio: the sum of its
+          positions, and what the session booked beside them (`day_booked`): dividends less charges
+          of every kind. That is equity less equity at the last close, without the cash that staff
+          paid in or took out. Marking a future to market moves cash against its cost, so it
+          changes no day; a corporate action changes quantity and price alike.
+
+portfolios/book.py does the same for everybody at once, in columns. Pure: no Django.
 """
 
 from collections.abc import Mapping
@@ -19,7 +29,8 @@ _HUNDRED = Decimal(100)
 
 @dataclass(frozen=True, slots=True)
 class PositionRow:
-    """A position as booked. `day_*` count the fills of `session_date` only; rupees signed."""
+    """A position as booked. `day_*` count the fills (and the expiry) of `session_date` only;
+    rupees signed."""
 
     instrument_key: str
     symbol: str
@@ -29,18 +40,18 @@ class PositionRow:
     session_date: date | None = None
     day_quantity: int = 0
     day_cost: Decimal = ZERO
-    day_charges: Decimal = ZERO
 
-    def today(self, session_date: date) -> tuple[int, Decimal, Decimal]:
-        """Quantity, cost and charges of the fills of `session_date`."""
+    def today(self, session_date: date) -> tuple[int, Decimal]:
+        """Quantity and cost of the fills of `session_date`."""
         if self.session_date != session_date:
-            return 0, ZERO, ZERO
-        return self.day_quantity, self.day_cost, self.day_charges
+            return 0, ZERO
+        return self.day_quantity, self.day_cost
 
 
 @dataclass(frozen=True, slots=True)
 class PortfolioRow:
-    """A portfolio as booked. `version` is its newest ledger entry's number."""
+    """A portfolio as booked. `version` is its newest ledger entry's number; `day_booked` the
+    dividends less the charges of the session that it was read for."""
 
     id: int
     contest_id: int
@@ -60,6 +71,13 @@ class PortfolioRow:
     positions: tuple[PositionRow, ...] = ()
     debt: Decimal = ZERO
     unsettled: Decimal = ZERO
+    day_booked: Decimal = ZERO
+
+    @property
+    def invested(self) -> Decimal:
+        """Rupees put down for what is held. MARGIN carries, for each position, what was put down
+        less its cost, and the debt."""
+        return self.margin + self.debt + sum((p.cost for p in self.positions), ZERO)
 
     @property
     def buying_power(self) -> Decimal:
@@ -122,7 +140,7 @@ def value_position(
     last = average if price is None or price.last is None else price.last
     close = last if price is None or price.previous_close is None else price.previous_close
     value = money(last * position.quantity)
-    day_quantity, day_cost, _ = position.today(session_date)
+    day_quantity, day_cost = position.today(session_date)
     start_quantity = position.quantity - day_quantity
     day_pnl = value - money(start_quantity * close) - day_cost
     if price is None or price.last is None:
@@ -153,14 +171,13 @@ def value_exact(
         for p in portfolio.positions
     )
     equity = portfolio.cash + portfolio.margin + sum((p.value for p in positions), ZERO)
-    day_charges = sum((p.today(session_date)[2] for p in portfolio.positions), ZERO)
     return Value(
         cash=portfolio.cash,
         reserved=portfolio.reserved,
         margin=portfolio.margin,
-        invested=sum((abs(p.cost) for p in positions), ZERO),
+        invested=portfolio.invested,
         equity=equity,
-        day_pnl=sum((p.day_pnl for p in positions), ZERO) - day_charges,
+        day_pnl=sum((p.day_pnl for p in positions), portfolio.day_booked),
         realised_pnl=portfolio.realised + portfolio.dividends,
         unrealised_pnl=sum((p.unrealised_pnl for p in positions), ZERO),
         charges=portfolio.charges,

@@ -44,7 +44,7 @@ class CurvePoint:
 
 def report(*, portfolio: Portfolio, at: datetime) -> Report:
     """Why the portfolio stands where it stands."""
-    [row] = rows.portfolio_rows(ids=[portfolio.id])
+    row = rows.portfolio_row(portfolio_id=portfolio.id, at=at)
     fills = _fills(portfolio)
     keys = {fill.order.instrument.key for fill in fills}
     prices = rows.prices(keys=keys, at=at)
@@ -82,7 +82,7 @@ def curve(*, portfolio: Portfolio, at: datetime, since: datetime | None = None) 
     if since is not None:
         found = found.filter(taken_at__gte=since)
     points = list(found.values_list("taken_at", "equity"))
-    [row] = rows.portfolio_rows(ids=[portfolio.id])
+    row = rows.portfolio_row(portfolio_id=portfolio.id, at=at)
     points.append((at, rows.exact_value(row=row, at=at).equity))
     if since is None or portfolio.joined_at >= since:
         points.insert(0, (portfolio.joined_at, portfolio.contest.starting_cash))

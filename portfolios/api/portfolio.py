@@ -45,9 +45,13 @@ class SummaryOutput(serializers.Serializer[Any]):
     cash = Money()
     reserved = Money(help_text="Part of cash that open orders hold.")
     buying_power = Money()
-    invested = Money(help_text="Cost of what is held.")
+    invested = Money(
+        help_text="Put down for what is held: its cost where paid in full, else its margin."
+    )
     equity = Money()
-    day_pnl = Money()
+    day_pnl = Money(
+        help_text="Equity less equity at the last close, without cash paid in or taken out since."
+    )
     realised_pnl = Money()
     unrealised_pnl = Money()
     charges = Money()
@@ -107,7 +111,7 @@ class PositionOutput(serializers.Serializer[Any]):
     cost = Money()
     value = Money()
     unrealised_pnl = Money()
-    day_pnl = Money()
+    day_pnl = Money(help_text="Since the last close, before charges and dividends.")
     realised_pnl = Money()
     charges = Money()
     opened_at = Instant()

@@ -29,7 +29,6 @@ def positions(draw: st.DrawFn, key: str) -> PositionRow:
         session_date=TODAY if today else None,
         day_quantity=draw(st.integers(-10_000, 10_000)) if today else 0,
         day_cost=draw(paise) if today else Decimal("0.00"),
-        day_charges=abs(draw(paise)) if today else Decimal("0.00"),
     )
 
 
@@ -42,7 +41,9 @@ def portfolios(draw: st.DrawFn, number: int) -> PortfolioRow:
         contest_id=draw(st.integers(1, 3)),
         cash=abs(draw(paise)),
         margin=draw(paise),
-        paid_in=Decimal("1000000.00"),
+        debt=abs(draw(paise)),
+        day_booked=draw(paise),
+        paid_in=draw(st.sampled_from([Decimal("1000000.00"), Decimal("0.00")])),
     )
 
 
@@ -87,6 +88,10 @@ class TestValue:
             assert snapshot.day_pnl[place] == pytest.approx(float(exact.day_pnl), abs=2 * allowed)
             assert snapshot.unrealised[place] == pytest.approx(
                 float(exact.unrealised_pnl), abs=allowed
+            )
+            assert snapshot.invested[place] == pytest.approx(float(exact.invested), abs=0.005)
+            assert snapshot.return_percent[place] == pytest.approx(
+                float(exact.return_percent), abs=1e-3
             )
             shown = book.positions(int(number))
             held = [p for p in exact.positions if p.quantity]

@@ -76,31 +76,43 @@ class TestPortfolio:
             1,
             position_row("ACME", 10, "1000.00"),
             position_row("BETA", -5, "-500.00"),
-            cash=Decimal("400.00"),
-            margin=Decimal("100.00"),
+            cash=Decimal("500.00"),
+            margin=Decimal("1000.00"),  # what the short brought, and as much put down for it
+            paid_in=Decimal("2000.00"),
         )
         value = value_exact(
             portfolio=row,
             prices={"ACME": _price("110", "100"), "BETA": _price("90", "100")},
             session_date=TODAY,
         )
-        assert value.equity == Decimal("400.00") + 100 + 1100 - 450
-        assert value.invested == Decimal("1500.00")
+        assert value.equity == Decimal("500.00") + 1000 + 1100 - 450
         assert value.unrealised_pnl == Decimal("150.00")
-        assert value.return_percent == Decimal("15.0000")
+        assert value.return_percent == Decimal("7.5000")
+        assert value.invested == Decimal("1500.00")
 
-    def test_the_days_charges_come_off_the_portfolios_day_alone(self) -> None:
-        held = position_row(
-            "ACME",
-            10,
-            "1000.00",
-            session_date=TODAY,
-            day_quantity=10,
-            day_cost=Decimal("1000.00"),
-            day_charges=Decimal("7.50"),
+    def test_what_is_invested_in_a_future_is_its_margin(self) -> None:
+        # 65 at 24,000.00 for 200,000.00 of margin; a debt of 300.00 besides.
+        row = portfolio_row(
+            1,
+            position_row("FUT", 65, "1560000.00"),
+            cash=Decimal("0.00"),
+            margin=Decimal("200000.00") - Decimal("1560000.00") - Decimal("300.00"),
+            debt=Decimal("300.00"),
         )
         value = value_exact(
-            portfolio=portfolio_row(1, held), prices={"ACME": _price("101")}, session_date=TODAY
+            portfolio=row, prices={"FUT": _price("24100", "24000")}, session_date=TODAY
+        )
+        assert value.invested == Decimal("200000.00")
+        assert value.equity == value.cash + value.invested + value.unrealised_pnl - row.debt
+
+    def test_the_days_charges_and_dividends_are_of_the_portfolios_day_alone(self) -> None:
+        held = position_row(
+            "ACME", 10, "1000.00", session_date=TODAY, day_quantity=10, day_cost=Decimal("1000.00")
+        )
+        value = value_exact(
+            portfolio=portfolio_row(1, held, day_booked=Decimal("-7.50")),
+            prices={"ACME": _price("101")},
+            session_date=TODAY,
         )
         assert value.positions[0].day_pnl == Decimal("10.00")
         assert value.day_pnl == Decimal("2.50")

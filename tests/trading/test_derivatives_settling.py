@@ -9,7 +9,7 @@ from django.core.management import call_command
 from marketdata.models import ClosingPrice
 from portfolios import services as portfolio_services
 from portfolios.models import LedgerEntry, Portfolio, Position
-from portfolios.rows import exact_value, portfolio_rows
+from portfolios.rows import exact_value, portfolio_row
 from tests.support.derivatives import EXPIRY, LOT, allow_derivatives, contract, nifty
 from tests.trading.floor import again, portfolio, share
 from trading import gtt, rebuild, reports, verification
@@ -62,7 +62,7 @@ def held(user, instrument):
 
 
 def equity(user, at):
-    [row] = portfolio_rows(ids=[portfolio(user).pk])
+    row = portfolio_row(portfolio_id=portfolio(user).pk, at=at)
     return exact_value(row=row, at=at).equity
 
 
@@ -161,8 +161,8 @@ def test_a_contract_settles_in_cash_when_it_expires(
     assert services.reconcile(at=ist("2026-12-01 15:47")).expired == 0
     assert services.reconcile(at=ist("2026-12-02 10:00")).expired == 0
     # Its day profit is what it gained, though nothing was traded at the end.
-    [row] = portfolio_rows(ids=[after.pk])
-    found = exact_value(row=row, at=ist("2026-12-01 15:50"))
+    evening = ist("2026-12-01 15:50")
+    found = exact_value(row=portfolio_row(portfolio_id=after.pk, at=evening), at=evening)
     assert found.equity == after.cash
 
 

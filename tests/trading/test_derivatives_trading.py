@@ -233,7 +233,7 @@ def test_live_valuation_agrees_with_exact_arithmetic(floor, alice, call, higher_
     quoted(floor, call, 181.35)
     quoted(floor, higher_call, 88.4)
     quoted(floor, future, 24_120.6)
-    [row] = rows.portfolio_rows(ids=[portfolio(alice).pk])
+    row = rows.portfolio_row(portfolio_id=portfolio(alice).pk, at=floor.now)
     session = rows.session_date(at=floor.now)
     live = book.Book(row_of=floor.board.row)
     live.put(row, session_date=session)

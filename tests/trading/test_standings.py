@@ -32,7 +32,7 @@ class Live:
 
     def refresh(self, *portfolios: Portfolio) -> None:
         today = rows.session_date(at=self.floor.now)
-        for row in rows.portfolio_rows(ids=[p.pk for p in portfolios]):
+        for row in rows.portfolio_rows(ids=[p.pk for p in portfolios], session_date=today):
             self.book.put(row, session_date=today)
 
     def standings(self, where: Contest) -> snapshots.ContestSnapshot:
