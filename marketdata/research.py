@@ -18,6 +18,7 @@ from marketdata.upstox.limiter import Limiter
 from mockmarket.core.clock import IST
 
 NIFTY: Final = "NSE_INDEX|Nifty 50"
+COMPARED_MAX: Final = 5
 YEAR: Final = timedelta(days=380)
 SCREEN_HISTORY: Final = timedelta(days=700)
 SCREEN_SECONDS: Final = 6 * 3600

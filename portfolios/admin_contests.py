@@ -225,6 +225,11 @@ class ContestAdmin(AuditedAdmin):
             "rules": dict(template),
         }
 
+    def audited(self, form: Any, *, change: bool) -> list[str]:
+        """Without changed rules: `set_rules` records them."""
+        names = super().audited(form, change=change)
+        return [name for name in names if not (change and name.startswith(admin_rules.PREFIX))]
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         rules: contests.Rules | None = form.cleaned_data.get("rules")
         if not change:

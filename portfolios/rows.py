@@ -161,7 +161,8 @@ def _booked(ids: list[int], session_date: date) -> dict[int, Decimal]:
         account__in=[Posting.Account.DIVIDENDS, Posting.Account.CHARGES],
         entry__occurred_at__gte=session_began(session_date),
     )
-    return dict(moved.values_list("portfolio_id").annotate(total=-Sum("amount")))
+    sums = moved.values_list("portfolio_id").annotate(total=Sum("amount"))
+    return {portfolio_id: -total for portfolio_id, total in sums}  # credits are negative
 
 
 def fill_counts(*, ids: Collection[int], until: datetime | None = None) -> dict[int, int]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.conf import settings
 from django.db import transaction
 
-from mockmarket.core import bus
+from mockmarket.core import bus, close_codes
 from mockmarket.core.audit import audit
 from mockmarket.core.errors import DomainError
 from mockmarket.core.models import User
@@ -140,13 +140,11 @@ def practice_rules() -> contests.Rules:
 def follow_practice_setting(*, at: datetime) -> bool:
     """Give the practice contest the rules that the settings ask for; whether it had others."""
     rules = practice_rules()
+    others = Contest.objects.filter(slug=PRACTICE_SLUG).exclude(rules_hash=rules.digest())
+    if not others.exists():  # each minute, and almost always: no turn of writing for that
+        return False
     with transaction.atomic():
-        found = (
-            Contest.objects.select_for_update(of=("self",))
-            .filter(slug=PRACTICE_SLUG)
-            .exclude(rules_hash=rules.digest())
-            .first()
-        )
+        found = others.select_for_update(of=("self",)).first()
         if found is None:
             return False
         before = found.rules
@@ -259,7 +257,7 @@ def leave_contest(*, user: User, contest: Contest, at: datetime) -> Portfolio:
         bus.wake_engine("contests")
         said = f"You left {contest.name}."
         transaction.on_commit(
-            lambda: bus.close_sockets(user_id=user.pk, code=bus.COME_BACK, reason=said)
+            lambda: bus.close_sockets(user_id=user.pk, code=close_codes.COME_BACK, reason=said)
         )
     return portfolio
 

@@ -6,10 +6,8 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from mockmarket.core.errors import NotFound
 from portfolios import results, selectors
 from portfolios.current import user_of
-from portfolios.models import Portfolio
 
 
 @require_GET
@@ -47,9 +45,5 @@ def _check(request: HttpRequest, *, code: str, missing: bool) -> HttpResponse:
 @require_GET
 def own_certificate(request: HttpRequest, slug: str) -> HttpResponse:
     """The way from a contest to one's own certificate."""
-    user = user_of(request)
-    contest = selectors.access_contest(user=user, contest=slug)
-    own = Portfolio.objects.filter(contest=contest, user_id=user.pk).order_by("-joined_at").first()
-    if own is None:
-        raise NotFound("You have no portfolio in this contest.")
+    own = selectors.access_portfolio(user=user_of(request), contest=slug)
     return redirect("certificate", code=results.result_of(portfolio=own).code)

@@ -19,7 +19,7 @@ from mockmarket.core.api.fields import Instant
 from mockmarket.core.api.schema import PAGED, page_serializer
 from mockmarket.core.api.views import ApiView
 
-COMPARED_MAX = 5
+TOO_MANY = f"At most {research.COMPARED_MAX} keys."
 
 
 class FindingOutput(serializers.Serializer[Any]):
@@ -126,7 +126,7 @@ class CompareView(ApiView):
                 "instruments",
                 {"type": "string", "minLength": 1},
                 required=True,
-                description=f"Up to {COMPARED_MAX} keys, comma-separated.",
+                description=f"Up to {research.COMPARED_MAX} keys, comma-separated.",
             )
         ],
         responses=ComparisonOutput,
@@ -134,8 +134,8 @@ class CompareView(ApiView):
     def get(self, request: Request) -> Response:
         """Returns, volatility, beta, drawdown, and the course from the first common day."""
         keys = quotes.instrument_keys(request.query_params.get("instruments", ""))
-        if len(keys) > COMPARED_MAX:
-            raise serializers.ValidationError({"instruments": [f"At most {COMPARED_MAX} keys."]})
+        if len(keys) > research.COMPARED_MAX:
+            raise serializers.ValidationError({"instruments": [TOO_MANY]})
         chosen = [selectors.instrument(key) for key in keys]
         found = research.compare(instruments=chosen, at=clock.now())
         return Response(

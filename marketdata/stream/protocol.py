@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import orjson
 
+from mockmarket.core import close_codes
+
 FRAME_BYTES_MAX: Final = 65_536
 MESSAGES_PER_SECOND: Final = 20
 STRIKES_MAX: Final = 5
@@ -22,8 +24,8 @@ CLOSE_MALFORMED: Final = 4400
 CLOSE_UNAUTHENTICATED: Final = 4401
 CLOSE_FORBIDDEN: Final = 4403
 CLOSE_IDLE: Final = 4408
-CLOSE_FLOOD: Final = 4429
-CLOSE_RESTART: Final = 1012
+CLOSE_FLOOD: Final = close_codes.FLOOD
+CLOSE_RESTART: Final = close_codes.COME_BACK
 
 CLOSE_REASONS: Final = {
     CLOSE_SLOW: "The reader is too slow.",

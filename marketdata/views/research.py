@@ -19,7 +19,6 @@ from mockmarket.core import clock
 from mockmarket.core.errors import NotFound
 
 MOVERS_SHOWN = 15
-COMPARED_MAX = 5
 HEAT_GAP = 1.5
 DEFAULT_COMPARED = ("TCS", "INFY", "HCLTECH")
 
@@ -151,7 +150,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     wanted = [text.strip() for text in request.GET.getlist("s") if text.strip()]
     unknown: list[str] = []
     chosen: list[Instrument] = []
-    for symbol in list(dict.fromkeys(wanted))[:COMPARED_MAX] or DEFAULT_COMPARED:
+    for symbol in list(dict.fromkeys(wanted))[: research.COMPARED_MAX] or DEFAULT_COMPARED:
         try:
             one = selectors.instrument_by_symbol(symbol)
         except selectors.UnknownInstrument:
@@ -163,7 +162,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     context = {
         "compared": found,
         "unknown": ", ".join(unknown) if wanted else "",
-        "may_add": len(chosen) < COMPARED_MAX,
+        "may_add": len(chosen) < research.COMPARED_MAX,
         "symbols": [one.symbol for one in chosen],
         "lines": {
             "percent": True,

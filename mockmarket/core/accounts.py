@@ -23,18 +23,20 @@ def change(
     colour_blind: bool | None = None,
 ) -> User:
     """Keep what is given; None leaves a field as it is. Raises AliasTaken."""
+    given = {"alias": alias, "theme": theme, "colour_blind": colour_blind}
+    changed = {name: value for name, value in given.items() if value is not None}
     with transaction.atomic():
         if alias is not None:
-            user.alias = _free_alias(user=user, alias=" ".join(alias.split()))
-        if theme is not None:
-            user.theme = User.Theme(theme)
-        if colour_blind is not None:
-            user.colour_blind = colour_blind
-        user.save(update_fields=["alias", "theme", "colour_blind"])
+            changed["alias"] = _free_alias(user=user, alias=alias)
+        for name, value in changed.items():
+            setattr(user, name, value)
+        # What another tab has changed meanwhile stays.
+        user.save(update_fields=[*changed])
     return user
 
 
 def _free_alias(*, user: User, alias: str) -> str:
+    alias = " ".join(alias.split())
     if alias and User.objects.filter(alias__iexact=alias).exclude(pk=user.pk).exists():
         message = "Somebody else has this name."
         raise AliasTaken(message, fields={"alias": message})

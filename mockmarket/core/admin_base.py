@@ -84,10 +84,16 @@ class AuditedAdmin(StaffAdmin):
         editable = self.has_change_permission(request, obj) if obj else True
         return [*fieldsets, ("Why", {"fields": ["reason"]})] if editable else fieldsets
 
+    def audited(self, form: Any, *, change: bool) -> list[str]:
+        """The fields that are recorded here; those that a service keeps are recorded by it."""
+        return [name for name in form.changed_data if name != "reason"]
+
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        names = self.audited(form, change=change)
         with transaction.atomic():
             super().save_model(request, obj, form, change)
-            names = [name for name in form.changed_data if name != "reason"]
+            if change and not names:
+                return
             audit(
                 actor=request.user,  # type: ignore[arg-type]
                 action=f"{self.opts.model_name}.{'change' if change else 'add'}",

@@ -36,7 +36,6 @@ RELAY_GRACE = timedelta(seconds=2)
 _USERS_PER_STATEMENT = 500
 _EVENTS_PER_MESSAGE = 500
 
-COME_BACK = 1012  # a close code after which clients connect again
 EVERYBODY = 0  # the user id of a live event for every connected user
 
 Wake = Literal["orders", "interest", "contests", "alerts", "corporate_actions"]

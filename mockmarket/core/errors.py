@@ -1,6 +1,10 @@
 """Named refusals. Each has one code, the same on the page, in the API and on the WebSocket."""
 
 from collections.abc import Mapping
+from typing import Final
+
+# When a store is away: how long pages, the API and the probe ask a client to wait.
+RETRY_AFTER_SECONDS: Final = 2
 
 
 class DomainError(Exception):

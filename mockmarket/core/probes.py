@@ -5,6 +5,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from mockmarket.core import health
+from mockmarket.core.errors import RETRY_AFTER_SECONDS
 
 
 @never_cache
@@ -21,6 +22,6 @@ def readyz(request: HttpRequest) -> JsonResponse:
     reasons = health.failures()
     if reasons:
         response = JsonResponse({"status": "not ready", "reasons": reasons}, status=503)
-        response["Retry-After"] = "2"
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response
     return JsonResponse({"status": "ready"})

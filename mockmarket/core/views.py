@@ -16,18 +16,18 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 from redis.exceptions import RedisError
 
-from mockmarket.core import bus, clock, demo, passwords, throttle, tokens
-from mockmarket.core.errors import DomainError
+from mockmarket.core import accounts, bus, clock, demo, passwords, throttle, tokens
+from mockmarket.core.errors import RETRY_AFTER_SECONDS, DomainError
 from mockmarket.core.models import ApiToken, User
 from mockmarket.core.refusals import all_said, said
 
+PALETTES = ("classic", "distinct")
 SCALES = ("slate", "indigo", "green", "red", "blue", "orange", "amber", "teal")
 ICONS = (
     "bell", "search", "house", "eye", "clock", "briefcase", "trophy", "wallet", "sun", "moon",
     "user", "settings", "log-out", "plus", "x", "check", "pencil", "trash-2", "chart-candlestick",
     "chart-line", "layout-grid", "newspaper", "sparkles", "scale", "heart-pulse", "book-open",
 )  # fmt: skip
-ALIAS_LENGTH_MAX = 30
 
 
 def _user(request: HttpRequest) -> User:
@@ -147,33 +147,31 @@ def log_out(request: HttpRequest) -> HttpResponse:
 @require_POST
 def preferences(request: HttpRequest) -> HttpResponse:
     """Keeps the theme and the palette; answers nothing."""
-    user = _user(request)
     theme = request.POST.get("theme", "").upper()
-    if theme in User.Theme.values:
-        user.theme = theme
     palette = request.POST.get("palette")
-    if palette in {"classic", "distinct"}:
-        user.colour_blind = palette == "distinct"
-    user.save(update_fields=["theme", "colour_blind"])
+    accounts.change(
+        user=_user(request),
+        theme=theme if theme in User.Theme.values else None,
+        colour_blind=palette == "distinct" if palette in PALETTES else None,
+    )
     return HttpResponse(status=204)
 
 
 @login_required
 def profile(request: HttpRequest) -> HttpResponse:
     """The name that others see, the language, API tokens."""
-    user = _user(request)
-    alias, errors, saved = user.alias, {}, False
-    if request.method == "POST":
-        alias = " ".join(request.POST.get("alias", "").split())
-        if len(alias) > ALIAS_LENGTH_MAX:
-            errors["alias"] = _("At most %(most)d characters.") % {"most": ALIAS_LENGTH_MAX}
-        elif alias and User.objects.filter(alias__iexact=alias).exclude(pk=user.pk).exists():
-            errors["alias"] = _("Somebody else has this name.")
-        else:
-            user.alias = alias
-            user.save(update_fields=["alias"])
-            saved = True
-    return _profile_page(request, form_alias=alias, errors=errors, saved=saved)
+    if request.method != "POST":
+        return _profile_page(request)
+    alias = " ".join(request.POST.get("alias", "").split())
+    if len(alias) > accounts.ALIAS_LENGTH_MAX:
+        most = {"most": accounts.ALIAS_LENGTH_MAX}
+        errors = {"alias": _("At most %(most)d characters.") % most}
+        return _profile_page(request, form_alias=alias, errors=errors)
+    try:
+        accounts.change(user=_user(request), alias=alias)
+    except accounts.AliasTaken as refusal:
+        return _profile_page(request, form_alias=alias, errors=all_said(refusal.fields))
+    return _profile_page(request, saved=True)
 
 
 def _profile_page(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpResponse:
@@ -249,5 +247,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
     context = {"request_id": getattr(request, "id", "")}
     response = render(None, f"{status}.html", context, status=status)
     if away:
-        response["Retry-After"] = "2"
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response

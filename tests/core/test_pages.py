@@ -163,6 +163,20 @@ def test_the_next_page_after_login_stays_here(client: Client, alice: User) -> No
 
 
 # --- Watchlists and alerts --------------------------------------------------------------
+def test_the_profile_keeps_a_name_of_ones_own(desk: Client, alice: User) -> None:
+    url = reverse("profile")
+    User.objects.create(username="owl", alias="Night Owl")
+    assert desk.post(url, {"alias": "  Snowy   Owl "}).context["saved"]
+    for wrong in ("night owl", "x" * 31):
+        page = desk.post(url, {"alias": wrong})
+        assert page.context["errors"].keys() == {"alias"}
+        assert page.context["form_alias"] == wrong
+    desk.post(reverse("preferences"), {"theme": "dark", "palette": "distinct"})
+    desk.post(reverse("preferences"), {"theme": "nonsense", "palette": "nonsense"})
+    alice.refresh_from_db()
+    assert (alice.alias, alice.theme, alice.colour_blind) == ("Snowy Owl", "DARK", True)
+
+
 def test_a_watchlist_keeps_its_order_and_its_ceiling(alice: User) -> None:
     shares = list(selectors.instruments(universe_only=True)[:101])
     for share in shares[:100]:

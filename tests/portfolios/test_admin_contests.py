@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils.timezone import localtime
 
 from mockmarket.core import clock
 from mockmarket.core.models import AuditEntry, User
@@ -36,6 +37,7 @@ def filled(client: Client, url: str) -> dict[str, Any]:
     for name in ("starts_at", "ends_at"):
         moment = sent.pop(name, None)
         if moment:
+            moment = localtime(moment)
             sent |= {f"{name}_0": f"{moment:%Y-%m-%d}", f"{name}_1": f"{moment:%H:%M:%S}"}
     return sent
 
@@ -65,12 +67,15 @@ class TestRules:
         contest.refresh_from_db()
         rules = contests.rules_of(contest)
         assert (str(rules.min_price), rules.shorts, contest.rules_version) == ("25.5", True, 2)
-        entry = AuditEntry.objects.get(action="contest.set_rules")
-        assert entry.before["rules"]["min_price"] == "10"
+        [entry] = AuditEntry.objects.exclude(action="contest.add")  # once, by the service
+        assert (entry.action, entry.before["rules"]["min_price"]) == ("contest.set_rules", "10")
         # The same again is no change.
         staff.post(url, {**filled(staff, url), "reason": "Nothing"})
         contest.refresh_from_db()
         assert contest.rules_version == 2
+        staff.post(url, {**filled(staff, url), "capacity": "40", "reason": "A larger room"})
+        entry = AuditEntry.objects.get(action="contest.change")
+        assert (entry.after, entry.reason) == ({"capacity": "40"}, "A larger room")
 
     def test_a_wrong_value_is_named_at_its_field(self, staff: Client) -> None:
         form = filled(staff, f"{ADD}?template=classroom")

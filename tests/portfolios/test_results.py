@@ -140,3 +140,18 @@ def test_an_export_reads_back_as_what_was_frozen(share: Instrument) -> None:
         assert (sheet[0], Decimal(str(sheet[5]))) == (placing.rank, placing.equity)
     assert any(line[2].startswith("'=HYPERLINK") for line in lines)
     assert any(str(sheet[2]).startswith("'=HYPERLINK") for sheet in cells)
+
+
+def test_boards_and_certificates_leave_the_closing_prices_where_they_are(
+    share: Instrument, django_assert_num_queries
+) -> None:
+    """Thousands of prices, once a page."""
+    where = contest()
+    hold(_member(where, "alice"), share, 10, "1000.00")
+    _finish(where)
+    with django_assert_num_queries(2) as seen:
+        results.as_snapshot(contest=where)
+    code = Result.objects.get().code
+    with django_assert_num_queries(1) as checked:
+        results.certificate(code=code)
+    assert not [q for q in (*seen, *checked) if '"prices"' in q["sql"]]

@@ -202,10 +202,13 @@ class TestRace:
         assert Portfolio.objects.filter(contest=where).count() == 2
 
 
-def test_practice_trades_derivatives_where_the_setting_allows_them(db, settings):
+def test_practice_trades_derivatives_where_the_setting_allows_them(
+    settings, django_assert_num_queries
+):
     contest = services.practice_contest(at=AT)
     assert (contest.rules["options"], contest.rules["futures"]) == (False, False)
-    assert services.follow_practice_setting(at=AT) is False
+    with django_assert_num_queries(1):  # a question; no transaction that writes
+        assert services.follow_practice_setting(at=AT) is False
     settings.PRACTICE_DERIVATIVES = True
     assert services.follow_practice_setting(at=AT) is True
     contest.refresh_from_db()

@@ -16,6 +16,7 @@ from marketdata.models import Instrument, LastPrice
 from mockmarket.core import clock
 from mockmarket.core.errors import DomainError
 from mockmarket.core.models import AuditEntry, User
+from portfolios import rows
 from portfolios.models import LedgerEntry, Position
 from portfolios.positions import Book, change
 from tests.trading.floor import CONTINUOUS, Floor, again, portfolio
@@ -469,3 +470,15 @@ def test_trips_and_the_rebuilt_result_know_the_split(
     assert sum(trip.quantity for trip in trips) == 50
     kept = rebuild.quantities(portfolio(alice).contest, until=floor.now)
     assert [(one.symbol, one.quantity) for one in kept[portfolio(alice).pk]] == [("ACME", 30)]
+
+
+def test_a_bonus_changes_no_day(floor: Floor, alice: User, acme: Instrument) -> None:
+    """Five shares become seven and a half; the half is paid out at the price that it began at."""
+    floor.buy(alice, acme, 5)
+    action = announce(acme, "BONUS", numerator=1, denominator=2)
+    floor.now = MORNING
+    floor.tick(acme, 66.0, previous_close=66.0)  # 99.00 before the bonus
+    assert apply(action) == 1
+    assert held(alice).quantity == 7
+    row = rows.portfolio_row(portfolio_id=portfolio(alice).pk, at=MORNING)
+    assert rows.exact_value(row=row, at=MORNING).day_pnl == 0

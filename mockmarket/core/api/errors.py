@@ -13,7 +13,7 @@ from redis import RedisError
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
-from mockmarket.core.errors import DomainError
+from mockmarket.core.errors import RETRY_AFTER_SECONDS, DomainError
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def _unexpected(exc: Exception, *, context: Mapping[str, Any], request_id: str) 
         logger.error("a store refused", exc_info=exc, extra={"request_id": request_id})
         return _response(
             status=503,
-            retry_after=1,
+            retry_after=RETRY_AFTER_SECONDS,
             body=envelope(
                 code="service_unavailable",
                 message="The server is busy. Try again, with the same key if you sent one.",

@@ -14,7 +14,7 @@ from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import defer, reactor, task
 
-from mockmarket.core import clock
+from mockmarket.core import clock, close_codes
 from mockmarket.core.servers import limits
 
 _GOODBYE_SECONDS: Final = 0.5
@@ -63,7 +63,7 @@ class Sink:
     def answer_ping(self, payload: bytes) -> None:
         """Autobahn would buffer pongs without end for who reads none."""
         if not self.writable or self._pings.over(clock.monotonic()):
-            self.close(4429, "Too many pings.")
+            self.close(close_codes.FLOOD, "Too many pings.")
         else:
             self._protocol.sendPong(payload)
 
@@ -131,7 +131,7 @@ class BackpressureServer(Server):  # type: ignore[misc]
         """Before the end, tell the sockets to come back."""
         for protocol in list(self.connections):
             if (sink := getattr(protocol, "sink", None)) is not None:
-                sink.close(1012, "The server restarts; come back in a moment.")
+                sink.close(close_codes.COME_BACK, "The server restarts; come back in a moment.")
         # Twisted writes in its next turns, and would stop before them.
         written = task.deferLater(reactor, _GOODBYE_SECONDS, lambda: None)
         return written.addCallback(

@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidState
 from websockets.frames import Frame
 from websockets.http11 import Request
 
-from mockmarket.core import clock
+from mockmarket.core import clock, close_codes
 from mockmarket.core.servers import limits
 
 _CLOSING_SECONDS: Final = 3.0
@@ -82,7 +82,7 @@ class SinkProtocol(WebSocketsSansIOProtocol):
             self._pings = limits.PingLimit(now)
         if self._sink is not None and (not self._sink.writable or self._pings.over(now)):
             self.conn.data_to_send()
-            self._sink.close(4429, "Too many pings.")
+            self._sink.close(close_codes.FLOOD, "Too many pings.")
             return
         super().handle_ping()
 

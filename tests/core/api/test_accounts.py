@@ -7,7 +7,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
-from mockmarket.core import tokens
+from mockmarket.core import accounts, tokens
 from mockmarket.core.api import idempotency
 from mockmarket.core.models import ApiToken, IdempotencyRecord, User
 
@@ -180,6 +180,13 @@ class TestMe:
             "/api/v1/me/", {"alias": " Night  Owl ", "theme": "DARK"}, format="json"
         ).json()
         assert (body["alias"], body["theme"], body["colour_blind"]) == ("Night Owl", "DARK", False)
+
+    def test_leaves_what_another_tab_has_changed(self, alice: User) -> None:
+        stale = User.objects.get(pk=alice.pk)
+        accounts.change(user=alice, alias="Owl")
+        accounts.change(user=stale, theme="DARK")
+        alice.refresh_from_db()
+        assert (alice.alias, alice.theme) == ("Owl", "DARK")
 
     def test_an_alias_belongs_to_one(self, alice: User, bob: User) -> None:
         signed_in(alice).patch("/api/v1/me/", {"alias": "Owl"}, format="json")
