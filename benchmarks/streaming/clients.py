@@ -2,7 +2,8 @@
 
 `python -m benchmarks.streaming.clients PORT SOCKETS SECONDS …` connects, subscribes, then counts
 every update of every frame and its age on arrival. Reads bare frames: a library's own cost per
-frame would be several times the server's.
+frame would be several times the server's. What came in one turn of the loop is counted together
+at its end: an age may be taken for longer than it was, never for shorter.
 """
 
 import argparse
@@ -29,6 +30,8 @@ class Tally:
         self.updates = self.frames = self.bytes = self.closed = 0
         self.ages: Counter[int] = Counter()  # milliseconds
         self._millis: dict[bytes, int] = {}
+        self._turn: list[bytes] = []
+        self._loop = asyncio.get_running_loop()
 
     def take(self, payload: bytes, *, aged: bool) -> None:
         """Count one frame of prices."""
@@ -37,20 +40,28 @@ class Tally:
         if not aged:
             self.updates += payload.count(b'"last_price"')
             return
+        if not self._turn:
+            self._loop.call_soon(self._age)
+        self._turn.append(payload)
+
+    def _age(self) -> None:
+        """Count what came in one turn of the loop, as of the turn's end."""
+        stamps = Counter(_TIME.findall(b"".join(self._turn)))
+        self._turn.clear()
         now = int(time.time() * 1000) % _DAY_MS
-        stamps = _TIME.findall(payload)
-        self.updates += len(stamps)
-        millis, ages = self._millis, self.ages
-        for stamp in stamps:
-            at = millis.get(stamp)
-            if at is None:
-                if len(millis) > 50_000:
-                    millis.clear()
-                hours, minutes, seconds = stamp.split(b":")
-                at = millis[stamp] = round(
-                    (int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * 1000
-                )
-            ages[(now - at) % _DAY_MS] += 1
+        for stamp, count in stamps.items():
+            self.ages[(now - self._since_midnight(stamp)) % _DAY_MS] += count
+            self.updates += count
+
+    def _since_midnight(self, stamp: bytes) -> int:
+        at = self._millis.get(stamp)
+        if at is None:
+            if len(self._millis) > 50_000:
+                self._millis.clear()
+            hours, minutes, seconds = stamp.split(b":")
+            at = round((int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * 1000)
+            self._millis[stamp] = at
+        return at
 
 
 class Client(asyncio.Protocol):

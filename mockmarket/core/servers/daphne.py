@@ -58,7 +58,7 @@ class Sink:
         """Write one text frame for each of `frames`; nothing when the connection is going."""
         protocol = self._protocol
         if protocol.state == protocol.STATE_OPEN:
-            protocol.transport.writeSequence(limits.text_frames(frames))
+            protocol.transport.write(limits.text_frames(frames))
 
     def answer_ping(self, payload: bytes) -> None:
         """Autobahn would buffer pongs without end for who reads none."""

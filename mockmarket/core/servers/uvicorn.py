@@ -39,8 +39,9 @@ class Sink:
     def send(self, frames: Sequence[bytes]) -> None:
         """Write one text frame for each of `frames`; nothing when the connection is going."""
         protocol = self._protocol
-        if not protocol.close_sent and not protocol.transport.is_closing():
-            protocol.transport.writelines(limits.text_frames(frames))
+        transport = protocol.transport
+        if not protocol.close_sent and not transport.is_closing():
+            transport.write(limits.text_frames(frames))
 
     def close(self, code: int, reason: str) -> None:
         """Say why, and drop the connection when the peer does not answer."""
