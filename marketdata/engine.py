@@ -20,13 +20,13 @@ import numpy as np
 import redis
 import redis.asyncio
 import structlog
-from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import close_old_connections
 
 from marketdata import alarms, broker, feeding, loading, selectors
 from marketdata.board import Board
 from marketdata.candles import Folder
+from marketdata.doorbells import Doorbells
 from marketdata.gate import Gate
 from marketdata.heartbeat import Vitals
 from marketdata.hooks import Hook
@@ -36,7 +36,7 @@ from marketdata.pacing import end_all, every_second
 from marketdata.quotes import Tick
 from marketdata.status import MarketStatus
 from marketdata.upstox.wire import Frame
-from mockmarket.core import bus, clock
+from mockmarket.core import bus, clock, ear
 from mockmarket.core import redis as store
 from mockmarket.core.errors import DomainError
 
@@ -68,6 +68,7 @@ class MarketEngine:
         self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine-db")
         self._redis: redis.asyncio.Redis = store.async_client()
         self._leadership = Leadership(self._redis)
+        self._doorbells = Doorbells()
         self._loop: asyncio.AbstractEventLoop
         self._feeder: feeding.Feeder | None = None
         self._hooks_started = False
@@ -178,7 +179,7 @@ class MarketEngine:
         """Run the loops until one ends: stopped, replaced, or failed (then raise)."""
         loops = (
             self._consume, self._beats, self._hold, self._seconds, self._keep, self._listen,
-            self._follow_interest,
+            self._answer, self._follow_interest,
         )  # fmt: skip
         tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(loop(), name=loop.__name__) for loop in loops
@@ -328,26 +329,18 @@ class MarketEngine:
 
     # --- Doorbells and interest ---------------------------------------------------------
     async def _listen(self) -> None:
-        layer = get_channel_layer()
-        while True:
-            try:
-                channel = await layer.new_channel()
-                await layer.group_add(bus.ENGINE_GROUP, channel)
-                while True:
-                    await self._heard(await layer.receive(channel))
-            except (redis.RedisError, OSError):
-                self.vitals.redis_failures += 1
-                await asyncio.sleep(1)
+        await ear.listen(bus.ENGINE_GROUP, self._doorbells.hear)
 
-    async def _heard(self, message: dict[str, Any]) -> None:
-        if message.get("type") == "rest.quotes":
-            await self._merge_rest(msgspec.msgpack.decode(message["payload"], type=list[Tick]))
-        elif message.get("type") == "wake":
-            what = str(message.get("what"))
-            if what == "interest" and self._feeder is not None:
+    async def _answer(self) -> None:
+        while True:
+            fetched, rung = await self._doorbells.answer()
+            for ticks in fetched:
+                await self._merge_rest(ticks)
+            if "interest" in rung and self._feeder is not None:
                 self._feeder.interest_changed.set()
-            for hook in self.hooks:
-                await hook.on_wake(what)
+            for what in rung:
+                for hook in self.hooks:
+                    await hook.on_wake(what)
 
     async def _await_token(self, at: datetime) -> None:
         """A refused token raises an alarm and stops all calls until another one is there."""
