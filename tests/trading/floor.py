@@ -37,6 +37,7 @@ class Floor:
     desk: Desk = field(default_factory=Desk)
     fence: int = 0
     volumes: dict[str, int] = field(default_factory=dict)
+    read_at: datetime | None = None
 
     def __post_init__(self) -> None:
         market_selectors.forget()
@@ -107,8 +108,13 @@ class Floor:
         return outcomes
 
     def run(self, *, everything: bool = True) -> None:
-        """The doorbell: read the orders and look at the market for the new ones."""
-        touched = self.desk.take(live_orders(), self.board, complete=everything)
+        """The doorbell: read the orders (all that live, or those changed since the last time) and
+        look at the market for the new ones."""
+        since = None if everything else self.read_at
+        self.read_at = self.now
+        touched = self.desk.take(
+            live_orders(changed_since=since), self.board, complete=since is None
+        )
         self.settle(self.desk.look_at(touched, self.board, self.now_ms))
 
     def second(self) -> None:
@@ -123,13 +129,13 @@ class Floor:
             if fields.get(name) is not None:
                 fields[name] = Decimal(str(fields[name]))
         contest = fields.pop("contest", None)
-        run = fields.pop("run", True)
+        run, everything = fields.pop("run", True), fields.pop("everything", True)
         draft = services.OrderDraft(
             instrument_key=instrument.key, side=side, quantity=quantity, **fields
         )
         order = services.place_order(user=user, contest=contest, draft=draft, at=self.now).order
         if run:
-            self.run()
+            self.run(everything=everything)
             order.refresh_from_db()
         return order
 

@@ -70,6 +70,13 @@ def breaches() -> list[str]:
         return [name for name, sql in STATEMENTS.items() if cursor.execute(sql).fetchone()]
 
 
+def orders() -> list[tuple[str, str, int]]:
+    """Id, status and filled quantity of every order."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, status, filled_quantity FROM trading_order")
+        return [(str(pk), status, int(filled)) for pk, status, filled in cursor.fetchall()]
+
+
 def changes() -> int | None:
     """A count that stands still while the database does; None where the engine has none."""
     if connection.vendor != "sqlite":
