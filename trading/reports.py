@@ -12,7 +12,7 @@ from marketdata.models import Candle
 from mockmarket.core.money import ZERO, notional
 from portfolios import history, metrics, performance, positions, rows
 from portfolios.models import Portfolio, PortfolioSnapshot, Posting
-from portfolios.valuation import Price
+from portfolios.valuation import PortfolioRow, Price, Value
 from trading.models import Fill, PositionChange
 
 _Place = tuple[int, int, int]  # in a portfolio's ledger
@@ -42,33 +42,63 @@ class CurvePoint:
     benchmark: Decimal | None
 
 
-def report(*, portfolio: Portfolio, at: datetime) -> Report:
-    """Why the portfolio stands where it stands."""
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What report and curve both begin from, read once: the portfolio's value at `at`, cash that
+    was paid in, its snapshots (time, kind, equity; oldest first) and NIFTY 50."""
+
+    portfolio: Portfolio
+    at: datetime
+    row: PortfolioRow
+    value: Value
+    flows: list[performance.Flow]
+    snapshots: list[tuple[datetime, str, Decimal]]
+    benchmark: performance.Series
+
+
+def basis(*, portfolio: Portfolio, at: datetime) -> Basis:
+    """Read what the performance of a portfolio is reckoned from."""
     row = rows.portfolio_row(portfolio_id=portfolio.id, at=at)
+    kept = list(
+        PortfolioSnapshot.objects.filter(portfolio=portfolio)
+        .order_by("taken_at", "kind")
+        .values_list("taken_at", "kind", "equity", "benchmark")
+    )
+    return Basis(
+        portfolio=portfolio,
+        at=at,
+        row=row,
+        value=rows.exact_value(row=row, at=at),
+        flows=_flows(portfolio),
+        snapshots=[(taken_at, kind, equity) for taken_at, kind, equity, _ in kept],
+        benchmark=_benchmark(
+            portfolio, kept=[(taken_at, price) for taken_at, _, _, price in kept if price], at=at
+        ),
+    )
+
+
+def report(on: Basis) -> Report:
+    """Why the portfolio stands where it stands."""
+    portfolio, row, value, at = on.portfolio, on.row, on.value, on.at
     fills = _fills(portfolio)
-    keys = {fill.order.instrument.key for fill in fills}
-    prices = rows.prices(keys=keys, at=at)
-    benchmark = _benchmark(portfolio, at=at)
-    trips = _trips(portfolio, fills, prices=prices)
+    prices = rows.prices(keys={fill.order.instrument.key for fill in fills}, at=at)
     review = performance.review(
-        trips=trips,
+        trips=_trips(portfolio, fills, prices=prices),
         fills=len(fills),
         turnover=sum((notional(price=f.price, quantity=f.quantity) for f in fills), ZERO),
         charges=row.charges,
-        benchmark=benchmark,
+        benchmark=on.benchmark,
         at=at,
     )
-    value = rows.exact_value(row=row, at=at)
-    flows = _flows(portfolio)
-    same = performance.same_money(flows=flows, benchmark=benchmark, at=at)
-    closes = _closes(portfolio, flows=flows, equity=value.equity, at=at)
+    same = performance.same_money(flows=on.flows, benchmark=on.benchmark, at=at)
+    time_weighted, drawdown = _closes(on)
     return Report(
         review=review,
         equity=value.equity,
         paid_in=row.paid_in,
         return_percent=value.return_percent,
-        time_weighted_percent=closes[0],
-        drawdown_percent=closes[1],
+        time_weighted_percent=time_weighted,
+        drawdown_percent=drawdown,
         benchmark_equity=same,
         benchmark_percent=(
             float((same - row.paid_in) / row.paid_in * 100) if same and row.paid_in else None
@@ -76,24 +106,24 @@ def report(*, portfolio: Portfolio, at: datetime) -> Report:
     )
 
 
-def curve(*, portfolio: Portfolio, at: datetime, since: datetime | None = None) -> list[CurvePoint]:
+def curve(on: Basis, *, since: datetime | None = None) -> list[CurvePoint]:
     """Equity over time, oldest first, beside the same cash in NIFTY 50, ending now."""
-    found = PortfolioSnapshot.objects.filter(portfolio=portfolio).order_by("taken_at", "kind")
-    if since is not None:
-        found = found.filter(taken_at__gte=since)
-    points = list(found.values_list("taken_at", "equity"))
-    row = rows.portfolio_row(portfolio_id=portfolio.id, at=at)
-    points.append((at, rows.exact_value(row=row, at=at).equity))
+    portfolio = on.portfolio
+    points = [
+        (taken_at, equity)
+        for taken_at, _, equity in on.snapshots
+        if since is None or taken_at >= since
+    ]
+    points.append((on.at, on.value.equity))
     if since is None or portfolio.joined_at >= since:
         points.insert(0, (portfolio.joined_at, portfolio.contest.starting_cash))
-    benchmark, flows = _benchmark(portfolio, at=at), _flows(portfolio)
     return [
         CurvePoint(
             taken_at=taken_at,
             equity=equity,
             benchmark=performance.same_money(
-                flows=[flow for flow in flows if flow.at <= taken_at],
-                benchmark=benchmark,
+                flows=[flow for flow in on.flows if flow.at <= taken_at],
+                benchmark=on.benchmark,
                 at=taken_at,
             ),
         )
@@ -202,33 +232,33 @@ def _flows(portfolio: Portfolio) -> list[performance.Flow]:
     return [performance.Flow(at=occurred_at, amount=-total) for occurred_at, total in moved]
 
 
-def _benchmark(portfolio: Portfolio, *, at: datetime) -> performance.Series:
-    """NIFTY 50 since the portfolio began, from daily candles and its own snapshots."""
+def _benchmark(
+    portfolio: Portfolio, *, kept: list[tuple[datetime, float]], at: datetime
+) -> performance.Series:
+    """NIFTY 50 since the portfolio began, from daily candles and its own snapshots (`kept`)."""
     candles = Candle.objects.filter(
         instrument__key=history.BENCHMARK_KEY, start__gte=portfolio.joined_at
     )
-    kept = PortfolioSnapshot.objects.filter(portfolio=portfolio, benchmark__isnull=False)
     points = [(start, float(close)) for start, close in candles.values_list("start", "close")]
-    points += [(time, price) for time, price in kept.values_list("taken_at", "benchmark") if price]
+    points += kept
     now = history.benchmark(at=at)
     if now is not None:
         points.append((at, now))
     return performance.Series(points)
 
 
-def _closes(
-    portfolio: Portfolio, *, flows: list[performance.Flow], equity: Decimal, at: datetime
-) -> tuple[float | None, float | None]:
+def _closes(on: Basis) -> tuple[float | None, float | None]:
     """Time-weighted return and drawdown, percent, over the closes and now."""
-    closes = list(
-        PortfolioSnapshot.objects.filter(portfolio=portfolio, kind=PortfolioSnapshot.Kind.CLOSE)
-        .order_by("taken_at")
-        .values_list("taken_at", "equity")
-    )
-    points = [*closes, (at, equity)]
-    amounts = [float(portfolio.contest.starting_cash), *(float(amount) for _, amount in points)]
+    closes = [
+        (taken_at, equity)
+        for taken_at, kind, equity in on.snapshots
+        if kind == PortfolioSnapshot.Kind.CLOSE
+    ]
+    points = [*closes, (on.at, on.value.equity)]
+    starting = float(on.portfolio.contest.starting_cash)
+    amounts = [starting, *(float(amount) for _, amount in points)]
     paid = np.zeros((1, len(points)))
-    for flow in flows[1:]:  # the first is what it began with
+    for flow in on.flows[1:]:  # the first is what it began with
         session = next((n for n, (taken_at, _) in enumerate(points) if flow.at <= taken_at), None)
         if session is not None:
             paid[0, session] += float(flow.amount)

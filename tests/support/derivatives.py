@@ -5,11 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 from marketdata.models import Instrument
-from portfolios.models import Contest
+from mockmarket.core.models import User
+from portfolios.models import Contest, Position
 from tests.support.api import index, share
 
 EXPIRY = date(2026, 12, 1)  # a Tuesday
 LOT = 65
+DEEP = 100_000  # units on each side of the book
 RULES: dict[str, Any] = {"products": ["CNC", "MIS", "NRML"], "options": True, "futures": True}
 
 
@@ -49,3 +51,17 @@ def contract(
             **fields,
         },
     )
+
+
+def quoted(floor: Any, instrument: Instrument, price: float) -> Instrument:
+    """The contract, quoted at a price with a deep book a tick off on each side."""
+    floor.tick(
+        instrument, price, bids=[(price - 0.05, DEEP)], asks=[(price + 0.05, DEEP)],
+        previous_close=price,
+    )  # fmt: skip
+    return instrument
+
+
+def held(user: User, instrument: Instrument) -> Position:
+    """A user's position in a contract."""
+    return Position.objects.get(portfolio__user=user, instrument=instrument)

@@ -10,13 +10,12 @@ from mockmarket.core.errors import DomainError
 from portfolios import book, rows
 from portfolios.models import Position
 from tests.support.api import client_of
-from tests.support.derivatives import LOT, allow_derivatives, contract, nifty
+from tests.support.derivatives import DEEP, LOT, allow_derivatives, contract, held, nifty, quoted
 from tests.trading.floor import again, portfolio, prices
-from trading import drafts, housekeeping, risk, services, verification
+from trading import drafts, housekeeping, risk, services
 from trading.models import Fill
 
 SPOT = 24_000.0
-DEEP = 100_000  # units on each side of the book
 
 
 @pytest.fixture
@@ -42,24 +41,7 @@ def future(floor, spot):
     return quoted(floor, contract("FUT"), 24_050.0)
 
 
-def quoted(floor, instrument, price):
-    step = 0.05
-    floor.tick(
-        instrument, price, bids=[(price - step, DEEP)], asks=[(price + step, DEEP)],
-        previous_close=price,
-    )  # fmt: skip
-    return instrument
-
-
-def held(user, instrument):
-    return Position.objects.get(portfolio__user=user, instrument=instrument)
-
-
-@pytest.fixture(autouse=True)
-def books_are_proved(db):
-    yield
-    assert verification.check_ledger() == []
-    assert [f for f in verification.verify_fills() if f is not None] == []
+pytestmark = pytest.mark.usefixtures("books_are_proved")
 
 
 def test_a_bought_option_costs_its_premium_and_charges(floor, alice, call):

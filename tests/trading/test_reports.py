@@ -19,7 +19,7 @@ class TestReport:
         floor.tick(acme, 120.0)
         floor.sell(alice, acme, 10)
         own = portfolio(alice)
-        found = reports.report(portfolio=own, at=floor.now)
+        found = reports.report(reports.basis(portfolio=own, at=floor.now))
         # Bought at 100.05 and 110.05, sold at 119.95: FIFO closes the first ten.
         assert found.review.realised_fifo == Decimal("199.00")
         assert found.review.unrealised_fifo == Decimal("99.50")
@@ -41,13 +41,13 @@ class TestReport:
             at=floor.now,
         )  # fmt: skip
         floor.wait(60)
-        found = reports.report(portfolio=own, at=floor.now)
+        found = reports.report(reports.basis(portfolio=own, at=floor.now))
         assert found.paid_in == Decimal("1100000.00")
         assert found.return_percent == 0
         assert found.time_weighted_percent == 0.0
 
     def test_of_a_new_portfolio_is_empty(self, floor: Floor, alice: User) -> None:
-        found = reports.report(portfolio=portfolio(alice), at=floor.now)
+        found = reports.report(reports.basis(portfolio=portfolio(alice), at=floor.now))
         assert (found.review.fills, found.review.charges_percent) == (0, None)
 
 
@@ -57,7 +57,7 @@ class TestCurve:
     ) -> None:
         floor.buy(alice, acme, 100)
         floor.tick(acme, 200.0)
-        points = reports.curve(portfolio=portfolio(alice), at=floor.now)
+        points = reports.curve(reports.basis(portfolio=portfolio(alice), at=floor.now))
         assert points[0].equity == Decimal("1000000.00")
         assert points[-1].taken_at == floor.now
         assert points[-1].equity > Decimal("1009000.00")

@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import DatabaseError, connection, transaction
 
 from marketdata.models import Instrument
 from mockmarket.core.errors import DomainError
@@ -11,7 +12,7 @@ from mockmarket.core.models import OutboxEvent, User
 from portfolios.models import LedgerEntry, Position
 from tests.trading.floor import Floor, again, portfolio, prices, share
 from trading import services
-from trading.models import Fill, Order
+from trading.models import Fill, Order, PositionChange
 
 D = Decimal
 
@@ -266,3 +267,19 @@ def test_a_fifth_of_a_delivery_sale_is_not_usable_today(
     books = portfolio(alice)
     assert books.unsettled == ((D("999.50") - sale.charges) / 5).quantize(D("0.01"))
     assert books.buying_power == books.cash - books.unsettled
+
+
+@pytest.mark.parametrize("table", ["trading_fill", "trading_positionchange"])
+@pytest.mark.parametrize("how", ["UPDATE {table} SET quantity = quantity", "DELETE FROM {table}"])
+def test_what_moved_a_position_is_never_changed(
+    floor: Floor, alice: User, acme: Instrument, table: str, how: str
+) -> None:
+    """By the database, whoever asks; it stays after all migrations."""
+    floor.buy(alice, acme, 10)
+    position = Position.objects.get(portfolio=portfolio(alice))
+    PositionChange.objects.create(
+        position=position, kind="CORPORATE_ACTION", reference="x", ledger_seq=2, quantity=0,
+        occurred_at=floor.now,
+    )  # fmt: skip
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        connection.cursor().execute(how.format(table=table))

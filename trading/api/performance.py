@@ -139,7 +139,8 @@ class PerformanceView(PortfolioView):
     )
     def get(self, request: Request) -> Response:
         """Returns beside NIFTY 50, costs, trips, sectors, and the disposition effect."""
-        return self.one(render(reports.report(portfolio=self.portfolio(), at=clock.now())))
+        basis = reports.basis(portfolio=self.portfolio(), at=clock.now())
+        return self.one(render(reports.report(basis)))
 
 
 class PerformanceCurveView(PortfolioView):
@@ -154,7 +155,8 @@ class PerformanceCurveView(PortfolioView):
     def get(self, request: Request) -> Response:
         """Oldest first, ending now."""
         since: datetime | None = self.read(CurveQuery, source="query").get("since")
-        points = reports.curve(portfolio=self.portfolio(), at=clock.now(), since=since)
+        basis = reports.basis(portfolio=self.portfolio(), at=clock.now())
+        points = reports.curve(basis, since=since)
         return self.page_items(items=points, render=_point)
 
 

@@ -15,7 +15,6 @@ from django.db import transaction
 
 from marketdata.models import Instrument
 from mockmarket.core import clock
-from mockmarket.core.money import ZERO
 from portfolios import booking
 from portfolios.models import Contest, Portfolio, Position
 from portfolios.positions import Change
@@ -76,11 +75,9 @@ def reckon(*, portfolio_id: int, underlying_key: str, at: datetime) -> Moved:
         if found is None:
             return Moved()
         on_margin, wanted = found
-        if wanted.missing > _free(portfolio):
+        if wanted.missing > portfolio.buying_power:
             _cancel_waiting(portfolio, underlying_key, at=at)
-        taken = wanted.missing
-        if taken > 0:
-            taken = min(taken, max(ZERO, _free(portfolio)))
+        taken = min(wanted.missing, portfolio.buying_power)
         if taken:
             _move(portfolio, on_margin, wanted, taken, at=at)
         enough = wanted.missing - taken <= wanted.gross * (1 - CALL_PART)
@@ -120,11 +117,6 @@ def _wanted(rows: list[Position], underlying_key: str, *, at: datetime) -> _Want
         premiums=collateral.premiums(rows),
         stands=collateral.put_down(rows),
     )
-
-
-def _free(portfolio: Portfolio) -> Decimal:
-    free: Decimal = portfolio.cash - portfolio.reserved - portfolio.debt - portfolio.unsettled
-    return free
 
 
 def _move(

@@ -39,7 +39,7 @@ def reconcile(*, at: datetime) -> Report:
     report.ended = _each(
         settling.left_over(at=at), report, lambda row: settling.end_left_over(row, at=at)
     )
-    report.marked = _each(settling.futures(), report, lambda p: settling.mark(p, at=at))
+    report.marked = _each(settling.unmarked(at=at), report, lambda due: settling.mark(due, at=at))
 
     def reckon(group: tuple[int, str]) -> bool:
         portfolio_id, underlying_key = group

@@ -5,6 +5,7 @@ Level-triggered and exactly once: each event has a reference (`mtm:<session>:<po
 price that is not known yet leaves the event for the next call.
 """
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -156,11 +157,6 @@ def _said(position: Position, value: Decimal) -> str:
 
 
 # --- Mark to market ---------------------------------------------------------------------
-def futures() -> list[Position]:
-    """Every open future."""
-    return list(open_positions().filter(instrument__instrument_type="FUT"))
-
-
 def last_session_over(*, market_name: str, at: datetime) -> date:
     """The newest session of a market that has seen its last match."""
     calendar = market.calendar()
@@ -170,20 +166,48 @@ def last_session_over(*, market_name: str, at: datetime) -> date:
     return sessions.previous_session(market=market_name, day=session, calendar=calendar)
 
 
-def mark(seen: Position, *, at: datetime) -> bool:
-    """Settle the newest session that is over for a future. False when that is done already, or
-    not due: it was opened later, it expires, or has no price yet."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A future whose session is to be settled."""
+
+    position: Position
+    session: date
+
+    @property
+    def reference(self) -> str:
+        """The event's name, once."""
+        return f"mtm:{self.session.isoformat()}:{self.position.pk}"
+
+
+def unmarked(*, at: datetime) -> list[Mark]:
+    """Open futures whose newest session that is over is not settled yet. Not those that were
+    opened later, or expire: their expiry settles them."""
+    ended: dict[str, tuple[date, datetime | None]] = {}
+    due: dict[str, Mark] = {}
+    for position in open_positions().filter(instrument__instrument_type="FUT"):
+        contract = position.instrument
+        name = quoting.market_name(contract)
+        if name not in ended:
+            session = last_session_over(market_name=name, at=at)
+            close = sessions.final_close(market=name, day=session, calendar=market.calendar())
+            ended[name] = session, close
+        session, close = ended[name]
+        expires = contract.expiry_date is not None and contract.expiry_date <= session
+        if close is not None and position.opened_at < close and not expires:
+            one = Mark(position, session)
+            due[one.reference] = one
+    done = PositionChange.objects.filter(
+        position__in=[one.position for one in due.values()], reference__in=due
+    )
+    for reference in done.values_list("reference", flat=True):
+        del due[reference]
+    return list(due.values())
+
+
+def mark(due: Mark, *, at: datetime) -> bool:
+    """Settle a session of a future. False when that is done already, or has no price yet."""
+    seen, session, reference = due.position, due.session, due.reference
     contract = seen.instrument
-    name = quoting.market_name(contract)
-    session = last_session_over(market_name=name, at=at)
-    close = sessions.final_close(market=name, day=session, calendar=market.calendar())
-    if close is None or seen.opened_at >= close:
-        return False
-    if contract.expiry_date is not None and contract.expiry_date <= session:
-        return False  # its expiry settles it
-    reference = f"mtm:{session.isoformat()}:{seen.pk}"
-    if records.written(portfolio=seen.portfolio, reference=reference):
-        return False
     price = prices.of_future(contract=contract, session=session, at=at)
     if price is None:
         return False

@@ -1,6 +1,5 @@
 """Why the portfolio stands where it stands: trips, costs, sectors, market against selection."""
 
-from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -13,7 +12,6 @@ from mockmarket.core import clock
 from mockmarket.core.formats import number
 from portfolios import selectors as portfolios
 from portfolios.current import portfolio_of, summary_of
-from portfolios.models import Portfolio
 from portfolios.performance import Performance
 from trading import reports
 
@@ -26,14 +24,15 @@ def performance(request: HttpRequest) -> HttpResponse:
     """What was won and lost, why, and what the same money would have made in the index."""
     at = clock.now()
     shown = portfolio_of(request, at=at)
-    report = reports.report(portfolio=shown, at=at)
+    basis = reports.basis(portfolio=shown, at=at)
+    report = reports.report(basis)
     review = report.review
     context = {
         "portfolio": shown,
         "summary": summary_of(request, at=at),
         "report": report,
         "review": review,
-        "curve": _curve(shown, at=at),
+        "curve": _curve(basis),
         "ahead": None
         if report.benchmark_equity is None
         else report.equity - report.benchmark_equity,
@@ -46,9 +45,9 @@ def performance(request: HttpRequest) -> HttpResponse:
     return render(request, "trading/performance.html", context)
 
 
-def _curve(portfolio: Portfolio, *, at: datetime) -> dict[str, Any]:
+def _curve(basis: reports.Basis) -> dict[str, Any]:
     """Rupees by time, and the same cash in NIFTY 50, for static/js/lines.js."""
-    points = reports.curve(portfolio=portfolio, at=at)
+    points = reports.curve(basis)
     step = max(1, len(points) // CURVE_POINTS_MAX)
     kept = [*points[:-1:step], points[-1]]
     return {
