@@ -1,7 +1,8 @@
 """Every operation of the OpenAPI document, tried with what fits its schema and what does not.
 
 Requests go through the whole Django stack in this process, as a student and as staff, against a
-world where each kind of object exists. `make faults` tries more of each.
+world where each kind of object exists. `make test` tries the document's examples and the bounds of
+every parameter and field; `make faults` adds random ones, the search for which is the costly part.
 """
 
 import json
@@ -48,7 +49,9 @@ def operations_with_tests(
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Every `of`-th operation from number `part`, by name; calling its test tries all its cases."""
     config = SchemathesisConfig.from_path(HERE / "schemathesis.toml")
-    config.projects.get_default().generation.max_examples = examples
+    project = config.projects.get_default()
+    project.generation.max_examples = max(1, examples)
+    project.phases.fuzzing.enabled = examples > 0
     schema = schemathesis.openapi.from_dict(json.loads(DOCUMENT.read_text()), config=config)
     schema.app = get_wsgi_application()
     labels = sorted(found.ok().label for found in schema.get_all_operations())
@@ -120,7 +123,7 @@ def failures(world: World, *, part: int, of: int, examples: int, each: bool) -> 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", [0, 1])
 def test_no_fault_and_no_undocumented_answer(part: int, world: World) -> None:
-    wrong = failures(world, part=part, of=2, examples=1, each=False)
+    wrong = failures(world, part=part, of=2, examples=0, each=False)
     assert wrong == {}, "\n\n".join("\n".join([name, *found]) for name, found in wrong.items())
 
 
