@@ -9,10 +9,9 @@ from typing import Any
 from marketdata import selectors
 from marketdata.board import COLUMN
 from marketdata.mirror import mirror
-from marketdata.models import IndexMember, Instrument, LastPrice
+from marketdata.models import Instrument, LastPrice
 from marketdata.selectors import Facts, Listed, QuoteView
 
-MEMBERS_MAX = 600
 PRICE_FIELDS = ("last_price", "previous_close", "volume", "low", "high")
 
 
@@ -143,7 +142,7 @@ def market(*, filters: Filters) -> list[Light]:
 
 
 def _matching(filters: Filters) -> list[Facts]:
-    members = index_members(filters.index) if filters.index else None
+    members = selectors.members(filters.index) if filters.index else None
     text = filters.q.casefold()
     return sorted(
         (
@@ -159,14 +158,6 @@ def _matching(filters: Filters) -> list[Facts]:
             share.symbol,
         ),
     )
-
-
-def index_members(index_key: str) -> dict[str, float]:
-    """Weight in percent by key of the shares in an index."""
-    found = IndexMember.objects.filter(index__key=index_key).values_list(
-        "instrument__key", "weight"
-    )
-    return dict(found[:MEMBERS_MAX])
 
 
 def _prices(keys: Sequence[str]) -> dict[str, tuple[float | None, ...]]:
@@ -192,15 +183,9 @@ def sectors() -> list[str]:
     return sorted({share.sector for share in selectors.universe().values() if share.sector})
 
 
-def indices() -> list[Facts]:
-    """The indices that have members, for filters."""
-    have = set(IndexMember.objects.values_list("index__key", flat=True).distinct())
-    return [share for share in selectors.universe().values() if share.key in have]
-
-
 def heaviest(*, index_key: str, limit: int, at: datetime) -> list[Row]:
     """The heaviest shares of an index, for who has no list of their own yet."""
-    weights = index_members(index_key)
+    weights = selectors.members(index_key)
     facts = selectors.universe()
     keys = sorted((key for key in weights if key in facts), key=lambda key: -weights[key])[:limit]
     return rows([facts[key] for key in keys], at=at)

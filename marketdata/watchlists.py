@@ -6,6 +6,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Max
 
 from marketdata.models import Instrument, Watchlist, WatchlistItem
+from marketdata.selectors import Facts
 from mockmarket.core.errors import DomainError, NotFound
 from mockmarket.core.models import User
 
@@ -49,6 +50,13 @@ def instruments(*, watchlist: Watchlist) -> list[Instrument]:
     """A list's instruments in its order."""
     items = watchlist.items.select_related("instrument").order_by("position", "pk")
     return [item.instrument for item in items]
+
+
+def facts(*, watchlist: Watchlist) -> list[Facts]:
+    """What a page shows of a list's instruments, in its order."""
+    items = watchlist.items.order_by("position", "pk")
+    columns = (f"instrument__{name}" for name in ("key", "symbol", "name", "segment", "sector"))
+    return [Facts(*row) for row in items.values_list(*columns)]
 
 
 def create(*, user: User, name: str) -> Watchlist:

@@ -4,27 +4,30 @@ Outside the apps, because it draws on market and portfolios alike.
 """
 
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
 
 from marketdata import listing, sessions, watchlists
 from marketdata import selectors as market
 from marketdata.listing import Row
 from marketdata.models import Watchlist
+from marketdata.views.lists import own_lists
 from mockmarket.core import bus, clock, words
 from mockmarket.core.boost import is_boosted
-from portfolios import selectors as portfolios
-from portfolios.current import portfolio_of, summary_of, user_of
+from portfolios.current import contests_of, portfolio_of, summary_of, user_of
 from portfolios.models import Contest, Portfolio
 from portfolios.selectors import Summary
 
 DEFAULT_WATCH = 20
+# What navigation lists: an address or name, its label, and in entries an icon.
+Labels = tuple[tuple[str, str], ...]
+Entries = tuple[tuple[str, str, str], ...]
 THEMES = {"SYSTEM": "system", "LIGHT": "light", "DARK": "dark"}
 
 
@@ -69,12 +72,8 @@ class Desk:
         return "distinct" if self.known and user_of(self.request).colour_blind else "classic"
 
     @property
-    def themes(self) -> list[tuple[str, str, str]]:
-        return [
-            ("system", _("As the device"), "monitor"),
-            ("light", _("Light"), "sun"),
-            ("dark", _("Dark"), "moon"),
-        ]
+    def themes(self) -> Entries:
+        return _themes(get_language())
 
     @property
     def words_url(self) -> str:
@@ -83,48 +82,20 @@ class Desk:
 
     # --- Places -------------------------------------------------------------------------
     @cached_property
-    def tabs(self) -> list[tuple[str, str]]:
+    def tabs(self) -> Labels:
         """Paths and labels of the page tabs."""
-        names = [
-            ("dashboard", _("Dashboard")),
-            ("market", _("Market")),
-            ("movers", _("Movers")),
-            ("sectors", _("Sectors")),
-            ("options_home", _("Options")),
-            ("portfolio", _("Portfolio")),
-            ("orders", _("Orders")),
-            ("funds", _("Funds")),
-            ("contests", _("Contests")),
-            ("recommendations", _("Screen")),
-            ("news", _("News")),
-        ]
-        return [(reverse(name), str(label)) for name, label in names]
+        return _tabs(get_language())
 
-    @cached_property
-    def more(self) -> list[tuple[str, str, str]]:
+    @property
+    def more(self) -> Entries:
         """Paths, labels and icons of what stands behind "More"."""
-        names = [
-            ("watchlists", _("Watchlists"), "eye"),
-            ("alerts", _("Alerts"), "bell"),
-            ("compare", _("Compare"), "scale"),
-            ("sentiment", _("Sentiment"), "gauge"),
-            ("learn", _("Learn"), "book-open"),
-        ]
-        return [(reverse(name), str(label), picture) for name, label, picture in names]
+        return _more(get_language())
 
-    @cached_property
-    def bottom(self) -> list[tuple[str, str, str]]:
+    @property
+    def bottom(self) -> Entries:
         """The phone's five places."""
-        ranks = reverse("contests")
-        if self.portfolio:
-            ranks = reverse("leaderboard", args=[self.portfolio.contest.slug])
-        return [
-            (reverse("dashboard"), _("Home"), "house"),
-            (reverse("watchlists"), _("Watch"), "eye"),
-            (reverse("orders"), _("Orders"), "clock"),
-            (reverse("portfolio"), _("Portfolio"), "briefcase"),
-            (ranks, _("Ranks"), "trophy"),
-        ]
+        slug = self.portfolio.contest.slug if self.portfolio else ""
+        return _bottom(get_language(), slug)
 
     @property
     def current(self) -> str:
@@ -204,11 +175,11 @@ class Desk:
     @cached_property
     def contests(self) -> list[Contest]:
         """What the user takes part in, for the contest switcher."""
-        return list(portfolios.contests_of(user=user_of(self.request))) if self.known else []
+        return contests_of(self.request) if self.known else []
 
     @cached_property
     def watchlists(self) -> list[Watchlist]:
-        return watchlists.lists(user=user_of(self.request)) if self.known else []
+        return own_lists(self.request) if self.known else []
 
     @cached_property
     def watchlist(self) -> Watchlist | dict[str, str] | None:
@@ -220,20 +191,76 @@ class Desk:
     def watch_rows(self) -> list[Row]:
         """The shown list; for a newcomer the heaviest of the NIFTY 50."""
         if isinstance(self.watchlist, Watchlist):
-            return listing.rows(watchlists.instruments(watchlist=self.watchlist), at=self.at)
+            return listing.rows(watchlists.facts(watchlist=self.watchlist), at=self.at)
         return listing.heaviest(index_key="NSE_INDEX|Nifty 50", limit=DEFAULT_WATCH, at=self.at)
 
     @property
-    def order_words(self) -> list[tuple[str, str]]:
+    def order_words(self) -> Labels:
         """Order states in the page's language, for the browser."""
-        return [
-            ("-queued", _("Queued for the next session")),
-            ("-open", _("Open")),
-            ("-trigger_pending", _("Waiting for its trigger")),
-            ("-waiting_fresh_quote", _("Waiting for a fresh price")),
-            ("-partially_filled", _("Partly filled")),
-            ("-filled", _("Filled")),
-            ("-cancelled", _("Cancelled")),
-            ("-rejected", _("Rejected")),
-            ("-expired", _("Expired")),
-        ]
+        return _order_words(get_language())
+
+
+# --- The same for everybody who reads one language ----------------------------------------
+@cache
+def _themes(_language: str | None) -> Entries:
+    return (
+        ("system", _("As the device"), "monitor"),
+        ("light", _("Light"), "sun"),
+        ("dark", _("Dark"), "moon"),
+    )
+
+
+@cache
+def _tabs(_language: str | None) -> Labels:
+    return (
+        (reverse("dashboard"), _("Dashboard")),
+        (reverse("market"), _("Market")),
+        (reverse("movers"), _("Movers")),
+        (reverse("sectors"), _("Sectors")),
+        (reverse("options_home"), _("Options")),
+        (reverse("portfolio"), _("Portfolio")),
+        (reverse("orders"), _("Orders")),
+        (reverse("funds"), _("Funds")),
+        (reverse("contests"), _("Contests")),
+        (reverse("recommendations"), _("Screen")),
+        (reverse("news"), _("News")),
+    )
+
+
+@cache
+def _more(_language: str | None) -> Entries:
+    return (
+        (reverse("watchlists"), _("Watchlists"), "eye"),
+        (reverse("alerts"), _("Alerts"), "bell"),
+        (reverse("compare"), _("Compare"), "scale"),
+        (reverse("sentiment"), _("Sentiment"), "gauge"),
+        (reverse("learn"), _("Learn"), "book-open"),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _bottom(_language: str | None, contest: str) -> Entries:
+    """Ranks lead to the leaderboard of the contest with this slug, if there is one."""
+    ranks = reverse("leaderboard", args=[contest]) if contest else reverse("contests")
+    return (
+        (reverse("dashboard"), _("Home"), "house"),
+        (reverse("watchlists"), _("Watch"), "eye"),
+        (reverse("orders"), _("Orders"), "clock"),
+        (reverse("portfolio"), _("Portfolio"), "briefcase"),
+        (ranks, _("Ranks"), "trophy"),
+    )
+
+
+@cache
+def _order_words(_language: str | None) -> Labels:
+    return (
+        ("-queued", _("Queued for the next session")),
+        ("-open", _("Open")),
+        ("-trigger_pending", _("Waiting for its trigger")),
+        ("-waiting_fresh_quote", _("Waiting for a fresh price")),
+        ("-partially_filled", _("Partly filled")),
+        ("-filled", _("Filled")),
+        ("-cancelled", _("Cancelled")),
+        ("-rejected", _("Rejected")),
+        ("-expired", _("Expired")),
+    )

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from mockmarket.core import bus
 from mockmarket.core.models import User
 from portfolios import selectors, services
-from portfolios.models import Portfolio
+from portfolios.models import Contest, Portfolio
 
 SESSION_KEY = "contest"
 
@@ -44,12 +44,30 @@ def summary_of(request: HttpRequest, *, at: datetime) -> selectors.Summary:
     return kept
 
 
+def portfolios_of(request: HttpRequest) -> list[Portfolio]:
+    """The user's portfolios, read once a request."""
+    kept = cast("list[Portfolio] | None", getattr(request, "_portfolios", None))
+    if kept is None:
+        kept = selectors.portfolios_of(user=user_of(request))
+        request._portfolios = kept  # type: ignore[attr-defined]
+    return kept
+
+
+def contests_of(request: HttpRequest) -> list[Contest]:
+    """What the user takes part in, practice first, then the newest."""
+    return [
+        one.contest for one in portfolios_of(request) if one.contest.state != Contest.State.ARCHIVED
+    ]
+
+
 def _find(request: HttpRequest, *, at: datetime) -> Portfolio:
-    user = user_of(request)
-    slug = request.session.get(SESSION_KEY)
-    if isinstance(slug, str):
-        try:
-            return selectors.access_portfolio(user=user, contest=slug)
-        except selectors.NoPortfolio:
-            del request.session[SESSION_KEY]
-    return services.ensure_practice(user=user, at=at)
+    own = portfolios_of(request)
+    if (slug := request.session.get(SESSION_KEY)) is not None:
+        for portfolio in own:
+            if portfolio.contest.slug == slug:
+                return portfolio
+        del request.session[SESSION_KEY]
+    for portfolio in own:
+        if portfolio.contest.is_practice:
+            return portfolio
+    return services.ensure_practice(user=user_of(request), at=at)

@@ -16,7 +16,7 @@ from mockmarket.core.clock import IST
 from mockmarket.core.money import ZERO
 from portfolios import contests
 from portfolios.models import LedgerEntry, Portfolio, Position, Posting
-from portfolios.valuation import PortfolioRow, PositionRow, Price, Value, value_exact
+from portfolios.valuation import Books, PortfolioRow, PositionRow, Price, Value, value_exact
 
 MARKET = "NSE_EQ"  # whose session a portfolio's day is
 # Ids in one statement: SQLite takes 32,766 parameters, PostgreSQL plans a long list slowly.
@@ -105,6 +105,30 @@ def _batch(ids: list[int], session_date: date) -> Iterable[PortfolioRow]:
             unsettled=portfolio.unsettled,
             day_booked=booked.get(portfolio.id, ZERO),
         )
+
+
+def books(*, portfolio_id: int, at: datetime) -> Books:
+    """One portfolio as booked now, its day that of `at`, without what only its rank needs: every
+    page asks for it."""
+    cash, reserved, margin, debt, unsettled = Portfolio.objects.values_list(
+        "cash", "reserved", "margin", "debt", "unsettled"
+    ).get(id=portfolio_id)
+    positions = _positions([portfolio_id])
+    total = _sums([portfolio_id])[portfolio_id]
+    booked = _booked([portfolio_id], session_date(at=at))
+    return Books(
+        cash=cash,
+        reserved=reserved,
+        margin=margin,
+        paid_in=total.paid_in,
+        realised=total.realised,
+        charges=total.charges,
+        dividends=total.dividends,
+        positions=tuple(positions[portfolio_id]),
+        debt=debt,
+        unsettled=unsettled,
+        day_booked=booked.get(portfolio_id, ZERO),
+    )
 
 
 def _positions(ids: list[int]) -> dict[int, list[PositionRow]]:
@@ -206,7 +230,7 @@ def last_prices(*, keys: Collection[str]) -> dict[str, tuple[float, float]]:
     }
 
 
-def exact_value(*, row: PortfolioRow, at: datetime) -> Value:
+def exact_value(*, row: Books, at: datetime) -> Value:
     """One portfolio in exact arithmetic at the newest quotes."""
     keys = {position.instrument_key for position in row.positions}
     return value_exact(

@@ -146,6 +146,20 @@ def contests_of(*, user: User) -> QuerySet[Contest]:
     )
 
 
+def portfolios_of(*, user: User) -> list[Portfolio]:
+    """The user's portfolios with their contests, practice first, then the newest: what
+    `access_portfolio` lets them see, read at once."""
+    found = list(
+        Portfolio.objects.select_related("contest")
+        .filter(user_id=user.pk, left_at__isnull=True)
+        .exclude(contest__state=Contest.State.DRAFT)
+        .order_by("-contest__is_practice", "-contest__starts_at", "contest_id")
+    )
+    for portfolio in found:
+        portfolio.user = user
+    return found
+
+
 def contests_listed(*, user: User) -> QuerySet[Contest]:
     """Every contest that is not a draft, with `members` and `joined` (by this user) counted."""
     present = Q(portfolios__left_at__isnull=True)
@@ -162,7 +176,7 @@ def contests_listed(*, user: User) -> QuerySet[Contest]:
 # --- Worth ------------------------------------------------------------------------------
 def portfolio_summary(*, portfolio: Portfolio, at: datetime) -> Summary:
     """What the portfolio is worth now, with its open positions and its rank."""
-    row = rows.portfolio_row(portfolio_id=portfolio.id, at=at)
+    row = rows.books(portfolio_id=portfolio.id, at=at)
     value = rows.exact_value(row=row, at=at)
     part = snapshots.newest(contest_id=portfolio.contest_id, at=at)
     place = part.place(portfolio.id) if part is not None else None

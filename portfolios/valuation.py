@@ -48,17 +48,11 @@ class PositionRow:
         return self.day_quantity, self.day_cost
 
 
-@dataclass(frozen=True, slots=True)
-class PortfolioRow:
-    """A portfolio as booked. `version` is its newest ledger entry's number; `day_booked` the
-    dividends less the charges of the session that it was read for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What a portfolio holds and what was booked to it, in rupees. `day_booked`: the dividends less
+    the charges of the session that it was read for."""
 
-    id: int
-    contest_id: int
-    contest: str
-    user_id: int
-    alias: str
-    version: int
     cash: Decimal
     reserved: Decimal
     margin: Decimal
@@ -66,8 +60,6 @@ class PortfolioRow:
     realised: Decimal
     charges: Decimal
     dividends: Decimal
-    fills: int
-    ranked: bool
     positions: tuple[PositionRow, ...] = ()
     debt: Decimal = ZERO
     unsettled: Decimal = ZERO
@@ -83,6 +75,20 @@ class PortfolioRow:
     def buying_power(self) -> Decimal:
         """Rupees that a new order may reserve; never negative."""
         return max(ZERO, self.cash - self.reserved - self.debt - self.unsettled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortfolioRow(Books):
+    """A portfolio as booked. `version` is its newest ledger entry's number."""
+
+    id: int
+    contest_id: int
+    contest: str
+    user_id: int
+    alias: str
+    version: int
+    fills: int
+    ranked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +167,7 @@ def value_position(
     )
 
 
-def value_exact(
-    *, portfolio: PortfolioRow, prices: Mapping[str, Price], session_date: date
-) -> Value:
+def value_exact(*, portfolio: Books, prices: Mapping[str, Price], session_date: date) -> Value:
     """The portfolio in plain Decimal arithmetic: what pages and the API show on request, and
     what the columns are tested against."""
     positions = tuple(

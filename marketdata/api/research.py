@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from marketdata import listing, research, selectors
+from marketdata import research, selectors
 from marketdata.analysis import Finding
 from marketdata.api import quotes
 from marketdata.api.news import NotMeasured
@@ -200,7 +200,7 @@ class IndexMembersView(ApiView):
         """Heaviest first; empty where the constituents are not known. Carries an ETag."""
         if not selectors.instrument(key).segment.endswith("_INDEX"):
             raise selectors.UnknownInstrument(f"{key!r} is no index.")
-        weights = listing.index_members(key)
+        weights = selectors.members(key)
         return self.page_items(
             items=sorted(weights.items(), key=lambda item: (-item[1], item[0])),
             render=lambda item: {"instrument_key": item[0], "weight": item[1]},

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from marketdata import calendar as rows_of_calendar
 from marketdata import sessions, status
 from marketdata.mirror import mirror
-from marketdata.models import Instrument
+from marketdata.models import IndexMember, Instrument
 from mockmarket.core import clock
 from mockmarket.core.errors import NotFound
 
@@ -90,6 +90,7 @@ class _Kept:
         self.lock = threading.Lock()
         self.read_at = -1e9
         self.universe: dict[str, Facts] = {}
+        self.members: dict[str, dict[str, float]] = {}
         self.calendar = sessions.ALWAYS_OPEN
 
     def fresh(self) -> "_Kept":
@@ -103,6 +104,11 @@ class _Kept:
         columns = ("key", "symbol", "name", "segment", "sector")
         rows = Instrument.objects.filter(in_universe=True, active=True).values_list(*columns)
         self.universe = {row[0]: Facts(*row) for row in rows}
+        members: dict[str, dict[str, float]] = {}
+        weights = IndexMember.objects.values_list("index__key", "instrument__key", "weight")
+        for index, key, weight in weights.order_by("pk"):
+            members.setdefault(index, {})[key] = weight
+        self.members = members
         self.calendar = rows_of_calendar.read()
         self.read_at = clock.monotonic()
 
@@ -118,6 +124,17 @@ def forget() -> None:
 def universe() -> Mapping[str, Facts]:
     """The listed universe by key."""
     return _kept.fresh().universe
+
+
+def members(index_key: str) -> Mapping[str, float]:
+    """Weight in percent by key of the shares in an index; empty when it has none."""
+    return _kept.fresh().members.get(index_key, {})
+
+
+def indices_with_members() -> list[Facts]:
+    """The listed indices that have members."""
+    kept = _kept.fresh()
+    return [facts for key, facts in kept.universe.items() if key in kept.members]
 
 
 # --- Calendar and status ----------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -112,32 +113,38 @@ def depth(key: str) -> dict[str, list[tuple[float, int]]]:
     }
 
 
+@lru_cache(maxsize=32_768)
+def _exact(value: float) -> Decimal | None:
+    """A price of the board; most are asked for again before they change."""
+    return None if value != value else exact_price(value)
+
+
+def _whole(value: float) -> int | None:
+    return None if value != value else int(value)
+
+
 def view(key: str, row: npt.NDArray[np.float64], at: datetime, *, stale: bool = False) -> QuoteView:
-    def exact(name: str) -> Decimal | None:
-        value = float(row[COLUMN[name]])
-        return None if value != value else exact_price(value)
-
-    def whole(name: str) -> int | None:
-        value = float(row[COLUMN[name]])
-        return None if value != value else int(value)
-
-    received, stamp = whole("received_ms"), whole("timestamp_ms")
+    """The FIELDS of one instrument as a quote."""
+    values: list[float] = row.tolist()
+    (last, close, open_, high, low, volume, bid, ask, bid_quantity, ask_quantity, average, interest,
+     timestamp, arrived, source) = values  # fmt: skip
+    received, stamp = _whole(arrived), _whole(timestamp)
     return QuoteView(
         instrument_key=key,
-        last_price=exact("last_price"),
-        previous_close=exact("previous_close"),
-        open=exact("open"),
-        high=exact("high"),
-        low=exact("low"),
-        volume=whole("volume"),
-        bid=exact("bid"),
-        ask=exact("ask"),
-        bid_quantity=whole("bid_quantity"),
-        ask_quantity=whole("ask_quantity"),
-        average_price=exact("average_price"),
-        open_interest=whole("open_interest"),
+        last_price=_exact(last),
+        previous_close=_exact(close),
+        open=_exact(open_),
+        high=_exact(high),
+        low=_exact(low),
+        volume=_whole(volume),
+        bid=_exact(bid),
+        ask=_exact(ask),
+        bid_quantity=_whole(bid_quantity),
+        ask_quantity=_whole(ask_quantity),
+        average_price=_exact(average),
+        open_interest=_whole(interest),
         timestamp=None if stamp is None else clock.from_ms(stamp),
-        source="cache" if stale else source_name(float(row[COLUMN["source"]])),
+        source="cache" if stale else source_name(source),
         age_ms=None if received is None else max(0, clock.to_ms(at) - received),
     )
 

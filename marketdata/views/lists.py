@@ -1,6 +1,6 @@
 """Pages of the market: the list, search, movers, watchlists."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -40,7 +40,7 @@ def market(request: HttpRequest) -> HttpResponse:
         "total": number(len(found), places=0),
         "filters": {"q": filters.q, "index": filters.index, "sector": filters.sector,
                     "min": request.GET.get("min", ""), "max": request.GET.get("max", "")},
-        "index_choices": [listing.row(facts, None) for facts in listing.indices()],
+        "index_choices": [listing.row(facts, None) for facts in selectors.indices_with_members()],
         "sectors": listing.sectors(),
         "columns": [
             ("change", _("Change in rupees")),
@@ -136,15 +136,22 @@ def watchlists_page(request: HttpRequest) -> HttpResponse:
     context = {
         "lists": own,
         "shown": shown,
-        "rows": listing.rows(watchlists.instruments(watchlist=shown), at=clock.now())
-        if shown
-        else [],
+        "rows": listing.rows(watchlists.facts(watchlist=shown), at=clock.now()) if shown else [],
         "used": sum(getattr(one, "size", 0) for one in own),
         "most": watchlists.INSTRUMENTS_MAX,
         "may_add": len(own) < watchlists.LISTS_MAX,
         "error": error,
     }
     return render(request, "marketdata/watchlists.html", context, status=400 if error else 200)
+
+
+def own_lists(request: HttpRequest) -> list[Watchlist]:
+    """The user's lists for a page that only shows them, read once a request."""
+    kept = cast("list[Watchlist] | None", getattr(request, "_watchlists", None))
+    if kept is None:
+        kept = watchlists.lists(user=_user(request))
+        request._watchlists = kept  # type: ignore[attr-defined]
+    return kept
 
 
 def _chosen(request: HttpRequest, own: list[Watchlist]) -> Watchlist | None:

@@ -64,7 +64,7 @@ def sectors(request: HttpRequest) -> HttpResponse:
     """A heat map by weight and change, and the sectors by change."""
     at = clock.now()
     index = request.GET.get("index", research.NIFTY)
-    weights = listing.index_members(index)
+    weights = selectors.members(index)
     facts = selectors.universe()
     if index not in facts or not weights:
         raise Http404
@@ -74,7 +74,7 @@ def sectors(request: HttpRequest) -> HttpResponse:
         "sectors": found,
         "heats": heat_maps(members, weights, at=at),
         "index_key": index,
-        "index_choices": [listing.row(one, None) for one in listing.indices()],
+        "index_choices": [listing.row(one, None) for one in selectors.indices_with_members()],
     }
     return render(request, "marketdata/sectors.html", context)
 

@@ -1,6 +1,6 @@
 """The words of the analysis page: names, readings and definitions of its measures."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -97,7 +97,7 @@ def _readings() -> dict[str, tuple[str, str]]:
 def findings(found: Iterable[Finding]) -> list[dict[str, Any]]:
     """Each finding as name, text, reading, tone and definition."""
     definitions, readings = _definitions(), _readings()
-    writers = {"percent": percent, "rupees": rupees, "": number}
+    writers: dict[str, Callable[..., str]] = {"percent": percent, "rupees": rupees, "": number}
     listed = []
     for one in found:
         name, definition = definitions[one.name]

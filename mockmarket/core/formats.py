@@ -6,6 +6,7 @@ that a page does not change its figures when the first tick arrives.
 
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
 from mockmarket.core.clock import IST
 
@@ -33,6 +34,9 @@ def grouped(digits: str) -> str:
     return ",".join([*pairs, tail])
 
 
+# Kept: on a page the same figures come again and again. Typed, because a float is rounded by its
+# shortest text and an equal Decimal by its own.
+@lru_cache(maxsize=32_768, typed=True)
 def number(value: Number | None, *, places: int = 2, signed: bool = False) -> str:
     """`value` rounded half up to `places`, grouped; with a sign when `signed` and not zero."""
     exact = None if value is None else _decimal(value)

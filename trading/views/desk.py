@@ -10,16 +10,16 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from marketdata import listing, research, watchlists
+from marketdata import listing, research
 from marketdata import news as headlines
 from marketdata import selectors as market
 from marketdata.models import Instrument
-from marketdata.views.lists import breadth_context, movers_context
+from marketdata.views.lists import breadth_context, movers_context, own_lists
 from marketdata.views.news import sentiment_context
 from mockmarket.core import clock
 from portfolios import selectors as portfolios
 from portfolios.announcements import announcements_for
-from portfolios.current import portfolio_of, summary_of, user_of
+from portfolios.current import contests_of, portfolio_of, summary_of, user_of
 from portfolios.models import Portfolio
 from portfolios.selectors import PositionView
 from portfolios.views import equity_lines
@@ -78,9 +78,8 @@ def positions_box(request: HttpRequest) -> HttpResponse:
 
 def first_steps(request: HttpRequest, portfolio: Portfolio) -> list[dict[str, Any]]:
     """What a newcomer does next; nothing once all of it is done."""
-    user = user_of(request)
-    joined = portfolios.contests_of(user=user).filter(is_practice=False).exists()
-    watching = any(getattr(one, "size", 0) for one in watchlists.lists(user=user))
+    joined = any(not contest.is_practice for contest in contests_of(request))
+    watching = any(getattr(one, "size", 0) for one in own_lists(request))
     ordered = selectors.orders(portfolio=portfolio).exists()
     if watching and ordered:
         return []

@@ -8,10 +8,13 @@ from typing import Any
 import orjson
 from django import template
 from django.conf import settings
+from django.template import Node, NodeList, TemplateSyntaxError
+from django.template.base import FilterExpression, Parser, Token, token_kwargs
 from django.template.context import Context
 from django.templatetags.static import static
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 
 from mockmarket.core import formats, refusals
 
@@ -126,28 +129,85 @@ def said(value: Any) -> str:
     return refusals.said(str(_known(value) or ""))
 
 
+# --- What is drawn once -----------------------------------------------------------------
+# Of each block; above it, all are forgotten and drawn anew.
+KEPT_MAX = 4096
+
+
+class Kept(Node):
+    """What a block looks like for each language and each set of the values it is given."""
+
+    def __init__(self, nodelist: NodeList, given: dict[str, FilterExpression]) -> None:
+        self.nodelist, self.given = nodelist, given
+        self._drawn: dict[tuple[Any, ...], SafeString] = {}
+
+    def render(self, context: Context) -> SafeString:
+        values = {name: one.resolve(context) for name, one in self.given.items()}
+        place = (get_language(), *values.values())
+        drawn = self._drawn.get(place)
+        if drawn is None:
+            # Sees nothing but what tells it apart: no user's text can reach another's page.
+            drawn = self.nodelist.render(context.new(values))
+            if len(self._drawn) >= KEPT_MAX:
+                self._drawn.clear()
+            self._drawn[place] = drawn
+        return drawn
+
+
+@register.tag
+def kept(parser: Parser, token: Token) -> Kept:
+    """`{% kept symbol=row.symbol %}…{% endkept %}`: drawn once for each symbol, then repeated.
+
+    For what is the same for everybody; the values must be hashable. The block sees only them.
+    """
+    given = token_kwargs(token.split_contents()[1:], parser)
+    nodelist = parser.parse(("endkept",))
+    parser.delete_first_token()
+    return Kept(nodelist, given)
+
+
 @register.filter
 def item(mapping: Any, key: Any) -> Any:
     """`mapping[key]`, or None."""
     return mapping.get(key) if mapping else None
 
 
-@register.simple_tag
-def live(key: str, field: str, quote: Any = None, extra: str = "") -> SafeString:
-    """A figure of an instrument, kept live by static/js/live.js.
+@lru_cache(maxsize=32_768, typed=True)
+def _figure(field: str, value: Any) -> tuple[str, str]:
+    """The tone and the text of one field: a page has hundreds, and prices come again."""
+    tone = formats.direction(value) if field in {"change", "change_percent"} else ""
+    return tone, write_field(field, value)
 
-    `quote` has the field as attribute, or is None when no price is known yet. `extra` adds classes.
+
+class Live(Node):
+    """A node of its own, which costs half of a simple tag's resolving of arguments."""
+
+    def __init__(self, key: FilterExpression, field: str, quote: FilterExpression | None) -> None:
+        self.key, self.field, self.quote = key, field, quote
+
+    def render(self, context: Context) -> SafeString:
+        quote = self.quote and self.quote.resolve(context, ignore_failures=True)
+        tone, text = _figure(self.field, getattr(quote, self.field, None))
+        # Written by hand: a page has hundreds, and format_html took a sixth of its time. Figures
+        # hold nothing to escape.
+        return mark_safe(  # noqa: S308
+            f'<span class="n {tone}" data-instrument="{_escaped(self.key.resolve(context))}"'
+            f' data-field="{self.field}">{text}</span>'
+        )
+
+
+@register.tag
+def live(parser: Parser, token: Token) -> Live:
+    """`{% live row.key "last_price" row.quote %}`: a figure of an instrument, kept live by
+    static/js/live.js.
+
+    The quote has the field as attribute; it may be None or left out when no price is known yet.
     """
-    value = getattr(quote, field, None) if quote is not None else None
-    tone = ""
-    if field in {"change", "change_percent"}:
-        tone = formats.direction(value)
-    # Written by hand: a page has hundreds of these, and format_html took a sixth of its time.
-    # `field`, `extra` and the tone are the template's words, figures hold nothing to escape.
-    return mark_safe(  # noqa: S308
-        f'<span class="n {tone} {extra}" data-instrument="{_escaped(key)}" data-field="{field}">'
-        f"{write_field(field, value)}</span>"
-    )
+    words = token.split_contents()[1:]
+    if len(words) not in (2, 3) or words[1][0] not in "\"'":
+        raise TemplateSyntaxError('write {% live key "field" quote %}')
+    quote = parser.compile_filter(words[2]) if len(words) == 3 else None
+    return Live(parser.compile_filter(words[0]), words[1][1:-1], quote)
 
 
 @lru_cache(maxsize=8192)
@@ -170,6 +230,7 @@ def own(field: str, value: Any, extra: str = "") -> SafeString:
 
 
 @register.simple_tag
+@cache
 def icon(name: str, label: str = "") -> SafeString:
     """An icon of static/icons.svg: decoration, unless `label` gives it a meaning."""
     href = f"{static('icons.svg')}#{name}"
@@ -198,14 +259,18 @@ def importmap(context: Context) -> SafeString:
 
     The only inline script of the product; it carries the request's nonce.
     """
-    imports = {f"app/{name}": static(f"js/{name}") for name in _modules()}
-    imports["lightweight-charts"] = static("vendor/lightweight-charts.mjs")
-    body = orjson.dumps({"imports": imports}).decode().replace("<", "\\u003c")
     return format_html(
         '<script type="importmap" nonce="{}">{}</script>',
         context["request"].csp_nonce,
-        mark_safe(body),  # noqa: S308  # addresses of our own files, and "<" is escaped above
+        mark_safe(_imports(_modules())),  # noqa: S308  # our own files; "<" is escaped there
     )
+
+
+@cache
+def _imports(modules: tuple[str, ...]) -> str:
+    imports = {f"app/{name}": static(f"js/{name}") for name in modules}
+    imports["lightweight-charts"] = static("vendor/lightweight-charts.mjs")
+    return orjson.dumps({"imports": imports}).decode().replace("<", "\\u003c")
 
 
 @register.simple_tag
