@@ -1,5 +1,6 @@
 """Pages to study shares by: movers, sectors, comparison, analysis, the screen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -80,7 +81,7 @@ def sectors(request: HttpRequest) -> HttpResponse:
 
 
 def heat_maps(
-    members: list[Facts], weights: dict[str, float], *, at: datetime
+    members: list[Facts], weights: Mapping[str, float], *, at: datetime
 ) -> list[dict[str, Any]]:
     """The treemap in two shapes, one lying for a wide screen and one standing for a phone."""
     rows = listing.rows(members, at=at)
@@ -88,7 +89,7 @@ def heat_maps(
 
 
 def _cells(
-    rows: list[listing.Row], weights: dict[str, float], shape: Shape
+    rows: list[listing.Row], weights: Mapping[str, float], shape: Shape
 ) -> list[dict[str, Any]]:
     """Cells of the treemap: geometry, the share and its change."""
     boxes = squarify(

@@ -29,7 +29,7 @@ PAGES = [
 QUERIES_MAX = 16
 QUERIES_MORE = {
     "/": 18, "/compare/": 24, "/stocks/RELIANCE/": 21, "/stocks/NIFTY/": 22,
-    "/stocks/RELIANCE/analysis/": 18, "/contests/practice/leaderboard/": 20,
+    "/stocks/RELIANCE/analysis/": 18, "/contests/practice/leaderboard/": 22,
 }  # fmt: skip
 
 pytestmark = pytest.mark.django_db
