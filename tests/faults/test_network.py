@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from redis import Redis
 
 from mockmarket.core import redis
 from mockmarket.core.databases.postgresql import ANSWER_SECONDS_MAX
@@ -27,8 +28,12 @@ LIMITS = {"ORDERS_PER_SECOND": "1000", "ORDERS_PER_MINUTE": "10000"}
 class Lines:
     """A product, and the proxies between it and its stores."""
 
-    def __init__(self, product: Product, database: FaultProxy, redis: FaultProxy) -> None:
+    def __init__(
+        self, product: Product, database: FaultProxy, redis: FaultProxy, store: str
+    ) -> None:
         self.product, self.database, self.redis = product, database, redis
+        self.store = Redis.from_url(store)  # the server itself, past the proxy
+        self.store.ping()
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def lines() -> Iterator[Lines]:
                 **LIMITS,
             ) as product,
         ):
-            yield Lines(product, database, redis)
+            yield Lines(product, database, redis, store.url)
     finally:
         services.drop_database(server, name)
         store.stop()
@@ -61,6 +66,7 @@ def lines() -> Iterator[Lines]:
 @pytest.fixture(autouse=True)
 def _well_again(lines: Lines) -> Iterator[None]:
     yield
+    lines.store.config_set("maxclients", 10_000)
     for proxy in (lines.database, lines.redis):
         proxy.set("pass")
         proxy.reset()
@@ -104,13 +110,17 @@ def test_a_silent_database_is_said_soon_and_forgotten_after(lines: Lines, mode: 
     )
 
 
-@pytest.mark.parametrize("mode", ["hold", "half_open", "refuse"])
+@pytest.mark.parametrize("mode", ["hold", "half_open", "refuse", "full"])
 def test_orders_go_on_while_redis_is_silent(lines: Lines, mode: Any) -> None:
     """T6: nothing of value needs Redis; a request waits for it once."""
-    student = Student(lines.product, f"student1{len(mode)}")  # sixty orders a minute each
+    # Sixty orders a minute each.
+    student = Student(lines.product, f"student1{'hold half_open refuse full'.index(mode) % 9}")
     usual = [timed(student.order) for _ in range(20)]
-    lines.redis.set(mode)
-    if mode == "refuse":
+    if mode == "full":
+        lines.store.config_set("maxclients", 1)  # which is this test's own connection
+    else:
+        lines.redis.set(mode)
+    if mode in {"refuse", "full"}:
         lines.redis.reset()
     without = [timed(student.order) for _ in range(20)]
     assert {answer.status_code for _, answer in usual + without} == {201}
@@ -118,6 +128,7 @@ def test_orders_go_on_while_redis_is_silent(lines: Lines, mode: Any) -> None:
     # One of an order's questions waits, and only one order in AWAY_SECONDS.
     assert slowest <= (redis.ANSWER_SECONDS_MAX + 1) * PATIENCE
     assert median(without) <= max(2 * median(usual), 0.5)
+    lines.store.config_set("maxclients", 10_000)
     lines.redis.set("pass")
     lines.redis.reset()
     back, _ = timed(

@@ -7,7 +7,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
-from mockmarket.core import accounts, tokens
+from mockmarket.core import accounts, clock, tokens
 from mockmarket.core.api import idempotency
 from mockmarket.core.models import ApiToken, IdempotencyRecord, User
 
@@ -206,6 +206,14 @@ class TestIdempotentSecrets:
         assert ApiToken.objects.count() == 1
         kept = IdempotencyRecord.objects.get()
         assert first.json()["token"] not in str(kept.body)
+
+    @pytest.mark.parametrize(("age", "made"), [(23.9, 1), (24.1, 2)])
+    def test_a_key_is_remembered_for_a_day(self, alice: User, age: float, made: int) -> None:
+        client, body = signed_in(alice), {"name": "bot"}
+        for _ in range(2):
+            client.post("/api/v1/tokens/", body, format="json", HTTP_IDEMPOTENCY_KEY="k")
+            IdempotencyRecord.objects.update(created_at=clock.now() - timedelta(hours=age))
+        assert ApiToken.objects.count() == made
 
     def test_control_without_a_key_there_are_two(self, alice: User) -> None:
         for _ in range(2):
