@@ -41,6 +41,7 @@ class LegOutput(serializers.Serializer[Any]):
     bid = Price(allow_null=True)
     ask = Price(allow_null=True)
     volume = serializers.FloatField(allow_null=True)
+    price_at = Instant(allow_null=True, help_text="Exchange time of prices and volume.")
     open_interest = serializers.FloatField(allow_null=True, help_text="Units of the underlying.")
     previous_open_interest = serializers.FloatField(allow_null=True)
     volatility = serializers.FloatField(allow_null=True, help_text="A fraction a year.")
@@ -219,7 +220,11 @@ _LEG_NUMBERS = (
 
 
 def _leg(side: Side, row: int) -> dict[str, Any]:
-    leg: dict[str, Any] = {"instrument_key": side.keys[row]}
+    price_ms = _number(float(side.price_ms[row]))
+    leg: dict[str, Any] = {
+        "instrument_key": side.keys[row],
+        "price_at": None if price_ms is None else clock.from_ms(round(price_ms)),
+    }
     leg.update((name, _price(float(getattr(side, name)[row]))) for name in _LEG_PRICES)
     leg.update((name, _number(float(getattr(side, name)[row]))) for name in _LEG_NUMBERS)
     return leg

@@ -37,6 +37,8 @@ TOPIC: Final = "chain"
 CHAINS_MAX: Final = 20
 PUBLISH_EVERY_SECONDS: Final = 0.25
 REREAD_EVERY_MS: Final = 30_000
+# What the sweep brings goes along for so long after each re-read: twice the pause would be enough.
+INTEREST_FOR_MS: Final = 5_000
 
 
 def topic_of(underlying_key: str, expiry_date: date) -> str:
@@ -123,7 +125,9 @@ class ChainDesk(Hook):
                 if not followed.dirty:
                     continue
                 followed.dirty = False
-                chain = current(followed.chain, followed, self._engine.board, clock.now())
+                at = clock.now()
+                chain = current(followed.chain, followed, self._engine.board, at)
+                fresh = clock.to_ms(at) - followed.read_ms < INTEREST_FOR_MS
                 if chain.spot > 0:
                     await bus.send_async(
                         bus.STREAM_GROUP,
@@ -131,7 +135,7 @@ class ChainDesk(Hook):
                             "type": "stream.topic",
                             "topic": topic,
                             "event": "chain_update",
-                            "json": payload(chain),
+                            "json": payload(chain, interest=fresh),
                         },
                     )
 
@@ -193,8 +197,9 @@ def current(chain: Chain, followed: _Followed, board: Board, at: datetime) -> Ch
 _PLACES: Final = {"volatility": 4, "delta": 3, "gamma": 6, "theta": 2, "vega": 2}
 
 
-def payload(chain: Chain) -> str:
-    """The JSON of a `chain_update`: columns by side, one value a strike, null where unknown."""
+def payload(chain: Chain, *, interest: bool = False) -> str:
+    """The JSON of a `chain_update`: columns by side, one value a strike, null where unknown; with
+    `interest` also what only a sweep changes."""
     forecast = blast.forecast(chain)
     move = analytics.expected_move(chain)
     found: dict[str, Any] = {
@@ -212,8 +217,23 @@ def payload(chain: Chain) -> str:
             "blast": forecast.probability if forecast else None,
         },
     }
+    if interest and chain.interest_at is not None:
+        found["interest"] = {
+            "at": chain.interest_at,
+            "calls": _interest(chain.calls),
+            "puts": _interest(chain.puts),
+            "put_call_ratio_interest": analytics.put_call_ratio_interest(chain),
+            "max_pain": analytics.max_pain(chain),
+        }
     return orjson.dumps(found, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 def _columns(side: Side) -> dict[str, Floats]:
     return {name: np.round(getattr(side, name), places) for name, places in _PLACES.items()}
+
+
+def _interest(side: Side) -> dict[str, Floats]:
+    return {
+        "open_interest": np.round(side.open_interest),
+        "open_interest_change": np.round(side.open_interest_change),
+    }

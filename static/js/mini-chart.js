@@ -1,5 +1,7 @@
 // Small SVG charts for the option page: bars and lines by strike, and the payoff.
 
+import { compact, number } from "app/format.js";
+
 const NS = "http://www.w3.org/2000/svg";
 const WIDTH = 280;
 const HEIGHT = 132;
@@ -26,9 +28,12 @@ function frame(svg, from, to, low, high) {
 function marks(svg, x, values, spot) {
   if (spot) node(svg, "line", { class: "spot", x1: x(spot), x2: x(spot), y1: 0, y2: HEIGHT - BOTTOM });
   for (const [value, anchor] of values) {
-    node(svg, "text", { x: x(value), y: HEIGHT - 3, "text-anchor": anchor }, String(Math.round(value)));
+    node(svg, "text", { x: x(value), y: HEIGHT - 3, "text-anchor": anchor }, number(value, 0));
   }
 }
+
+/** What the top of the chart stands for. */
+const top = (svg, text) => node(svg, "text", { x: 0, y: 9, class: "top" }, text);
 
 const ends = (list) => [[list[0], "start"], [list[list.length - 1], "end"]];
 const known = (list) => list.filter((value) => value !== null && Number.isFinite(value));
@@ -55,9 +60,10 @@ export function bars(svg, strikes, series, spot) {
   });
   node(svg, "line", { class: "axis", x1: 0, x2: WIDTH, y1: y(0), y2: y(0) });
   marks(svg, x, ends(strikes), spot);
+  top(svg, compact(Math.max(...all)));
 }
 
-/** Lines of series (class name -> values) by strike. */
+/** Lines of series (class name -> fractions, shown as percent) by strike. */
 export function lines(svg, strikes, series, spot) {
   const all = Object.values(series).flatMap(known);
   if (!all.length) return svg.replaceChildren();
@@ -69,6 +75,7 @@ export function lines(svg, strikes, series, spot) {
     if (points.length) node(svg, "path", { class: name, d: `M${points.join("L")}` });
   }
   marks(svg, x, ends(strikes), spot);
+  top(svg, `${number(Math.max(...all) * 100, 1)}%`);
 }
 
 /** A function drawn over [from, to], shaded above and below zero. */

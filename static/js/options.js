@@ -1,12 +1,13 @@
 // The option chain's page: live Greeks and figures, charts, and strategies built by pressing.
 
-import { number, rupees } from "app/format.js";
+import { compact, direction, istClock, number, rupees } from "app/format.js";
 import * as mini from "app/mini-chart.js";
 import { breakEvens, extremes, premium, preset, profit } from "app/payoff.js";
 import { stream } from "app/stream.js";
 
 const REDRAW_MS = 2000;
-const REACH = 0.06; // the payoff is drawn within 6 % of the spot
+const REACH = 0.06; // the payoff is drawn within 6 % of the spot, where no deviation is known
+const DEVIATIONS = 2.5; // else so many expected moves around it
 const MARGIN_DELAY_MS = 300;
 
 let page = null;
@@ -14,6 +15,8 @@ let chain = null;
 let legs = [];
 let drawnAt = 0;
 let marginTimer = 0;
+let clockSkewMs = 0;
+let priceCells = new Map();
 
 function adopt() {
   const found = document.querySelector("[data-options]");
@@ -23,6 +26,7 @@ function adopt() {
   stream.topics(page ? [page.dataset.options] : []);
   if (!page) return;
   chain = JSON.parse(document.getElementById("option-chain").value);
+  priceCells = new Map([...page.querySelectorAll("[data-price-of]")].map((cell) => [cell.dataset.priceOf, cell]));
   page.querySelector("tr.centre")?.scrollIntoView({ block: "nearest" });
   draw();
   showStrategy();
@@ -45,11 +49,42 @@ function receive(message) {
   for (const element of page.querySelectorAll("[data-chain-figure]")) {
     const value = data.figures[element.dataset.chainFigure];
     if (value === null || value === undefined) continue;
-    const shown = "percent" in element.dataset ? `${number(value * 100)}%` : number(value, 2);
+    const shown = "percent" in element.dataset ? `${number(value * 100)}%` : number(value, Number(element.dataset.places ?? 2));
     if (element.textContent !== shown) element.textContent = shown;
   }
+  if (data.figures.one_deviation) chain.deviation = data.figures.one_deviation;
+  if (data.interest) showInterest(data.interest);
   const now = performance.now();
   if (now - drawnAt > REDRAW_MS) draw();
+}
+
+/** What only a sweep changes: open interest with its bars, and the figures that hang on it. */
+function showInterest(interest) {
+  const age = page.querySelector("[data-age]");
+  if (!age || age.dataset.age === interest.at) return;
+  age.dataset.age = interest.at;
+  const bars = [...page.querySelectorAll("[data-bar]")];
+  const of = (place) => { const [side, row] = place.split("|"); return interest[side].open_interest[Number(row)] || 0; };
+  const most = Math.max(1, ...bars.map((bar) => of(bar.dataset.bar)));
+  for (const bar of bars) bar.setAttribute("width", `${((100 * of(bar.dataset.bar)) / most).toFixed(1)}%`);
+  for (const span of page.querySelectorAll("[data-interest]")) {
+    const [side, row, name] = span.dataset.interest.split("|");
+    const value = interest[side][name][Number(row)];
+    span.textContent = compact(value);
+    if (name === "open_interest") continue;
+    span.parentElement.classList.remove("up", "down", "flat");
+    span.parentElement.classList.add(direction(value));
+  }
+  for (const side of ["calls", "puts"]) chain[side].interest = interest[side].open_interest;
+  for (const element of page.querySelectorAll("[data-interest-figure]")) {
+    element.textContent = number(interest[element.dataset.interestFigure], Number(element.dataset.places ?? 2));
+  }
+}
+
+function countAges() {
+  for (const element of document.querySelectorAll("[data-age]")) {
+    element.textContent = String(Math.max(0, Math.round((Date.now() + clockSkewMs - Date.parse(element.dataset.age)) / 1000)));
+  }
 }
 
 function prices(event) {
@@ -57,7 +92,10 @@ function prices(event) {
   for (const side of ["calls", "puts"]) {
     chain[side].key.forEach((key, row) => {
       const data = event.detail.get(key);
-      if (data && data.last_price) chain[side].price[row] = data.last_price;
+      if (!data || !data.last_price) return;
+      chain[side].price[row] = data.last_price;
+      const cell = priceCells.get(key);
+      if (cell) cell.title = `${istClock(new Date(Date.now() + clockSkewMs))} IST`;
     });
   }
 }
@@ -72,7 +110,10 @@ function draw() {
   const strikes = cut(chain.strikes);
   const target = (name) => page.querySelector(`[data-draw="${name}"]`);
   mini.bars(target("interest"), strikes, { call: cut(chain.calls.interest), put: cut(chain.puts.interest) }, chain.spot);
-  mini.lines(target("smile"), strikes, { call: cut(chain.calls.volatility), put: cut(chain.puts.volatility) }, chain.spot);
+  // Out of the money only: in the money a tick of the price is whole points of volatility.
+  const call = cut(chain.calls.volatility).map((value, i) => (strikes[i] >= chain.spot ? value : null));
+  const put = cut(chain.puts.volatility).map((value, i) => (strikes[i] <= chain.spot ? value : null));
+  mini.lines(target("smile"), strikes, { call, put }, chain.spot);
   mini.lines(target("terms"), chain.terms.map(([days]) => days), { line: chain.terms.map(([, volatility]) => volatility) });
   mini.bars(target("gamma"), strikes, { signed: cut(chain.gamma) }, chain.spot);
 }
@@ -131,10 +172,11 @@ function showStrategy() {
   say("even", breakEvens(legs, chain.lot).map((spot) => number(spot)).join(", ") || "–");
   say("margin", "…");
   const strikes = legs.map((leg) => leg.strike);
+  const reach = chain.deviation ? DEVIATIONS * chain.deviation : REACH * chain.spot;
   mini.payoff(
     svg,
-    Math.min(chain.spot * (1 - REACH), ...strikes.map((k) => k * 0.99)),
-    Math.max(chain.spot * (1 + REACH), ...strikes.map((k) => k * 1.01)),
+    Math.min(chain.spot - reach, ...strikes.map((k) => k - reach / 4)),
+    Math.max(chain.spot + reach, ...strikes.map((k) => k + reach / 4)),
     (spot) => profit(legs, chain.lot, spot),
     chain.spot,
   );
@@ -154,6 +196,9 @@ async function askMargin(url, say) {
 }
 
 export function start() {
+  const server = Date.parse(document.body.dataset.now);
+  if (server) clockSkewMs = server - Date.now();
+  setInterval(countAges, 1000);
   stream.on("topic", receive);
   document.addEventListener("desk:prices", prices);
   document.addEventListener("htmx:afterSettle", adopt);

@@ -50,11 +50,15 @@ export function breakEvens(legs, lot) {
   return [...new Set(found.filter((spot) => spot > 0).map((spot) => Math.round(spot * 100) / 100))];
 }
 
-/** Legs of a preset around the money; strikes that the chain lacks leave the preset empty. */
+/**
+ * Legs of a preset around the money, its strikes one expected move apart (1.5 % of the spot where
+ * none is known); strikes that the chain lacks leave the preset empty.
+ */
 export function preset(name, chain) {
   const { strikes, spot } = chain;
   const centre = strikes.reduce((best, k, i) => (Math.abs(k - spot) < Math.abs(strikes[best] - spot) ? i : best), 0);
-  const step = Math.max(1, Math.round((spot * 0.015) / Math.max(1, (strikes[1] ?? spot) - strikes[0])));
+  const gap = (strikes[centre + 1] ?? spot) - strikes[centre];
+  const step = Math.max(1, Math.round((chain.deviation || spot * 0.015) / gap));
   const at = (kind, offset, lots) => {
     const row = centre + offset * step;
     const side = kind === "C" ? chain.calls : chain.puts;

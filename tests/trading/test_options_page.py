@@ -55,7 +55,7 @@ def test_the_chain_has_calls_left_and_puts_right(page, swept):
 
 def test_the_figures_say_how_old_their_interest_is_and_that_there_is_no_record(page, swept):
     text = page.get(reverse("options", args=["NIFTY"])).content.decode()
-    assert "open interest is 0 s old" in text
+    assert re.search(r"open interest is <span [^>]*>0</span> s old", text)
     assert "No alert has been tested yet" in text
 
 

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
@@ -48,6 +49,7 @@ class Cell:
     delta: float | None
     build_up: tuple[object, str] | None
     in_the_money: bool
+    price_at: datetime | None
 
 
 @login_required
@@ -135,12 +137,20 @@ def _chosen_expiry(request: HttpRequest, expiries: list[date]) -> date:
     return next((day for day in expiries if day.isoformat() == asked), expiries[0])
 
 
-def _age(then: datetime | None, at: datetime) -> int | None:
-    return None if then is None else max(0, round((at - then).total_seconds()))
+def _age(then: datetime | None, at: datetime) -> str | None:
+    """Seconds since `then`, which the browser goes on counting."""
+    if then is None:
+        return None
+    seconds = max(0, round((at - then).total_seconds()))
+    return format_html('<span class="n" data-age="{}">{}</span>', then.isoformat(), seconds)
 
 
 def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _moment(milliseconds: float) -> datetime | None:
+    return clock.from_ms(round(milliseconds)) if np.isfinite(milliseconds) else None
 
 
 def _rows(chain: Chain, *, around: int) -> list[dict[str, Any]]:
@@ -169,6 +179,9 @@ def _rows(chain: Chain, *, around: int) -> list[dict[str, Any]]:
             delta=_known(side.delta[row]),
             build_up=BUILD_UPS.get(quadrant),
             in_the_money=in_the_money,
+            price_at=None
+            if (ms := _known(side.price_ms[row])) is None
+            else clock.from_ms(round(ms)),
         )
 
     return [
@@ -250,6 +263,7 @@ def _chart(chain: Chain, underlying: Instrument) -> dict[str, Any]:
             "volatility": numbers(chain.puts.volatility, 4),
         },
         "gamma": numbers(analytics.gamma_exposure(chain), 0),
+        "deviation": analytics.expected_move(chain).one_deviation,
     }
 
 

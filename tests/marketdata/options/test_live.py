@@ -83,6 +83,7 @@ async def test_a_followed_chain_follows_the_spot_and_is_silent_while_it_stands(s
         await until(sent, 1)
         first = orjson.loads(sent[0]["json"])
         assert (sent[0]["topic"], first["spot"]) == (TOPIC, SPOT)
+        assert "interest" in first  # just read; the next one, half a minute later, is not
         await asyncio.sleep(0.05)
         assert len(sent) == 1  # nothing moved
         desk.on_ticks(engine.tick("NSE_FO|C24000", 1.0), engine.board, NOW_MS)
@@ -116,3 +117,15 @@ def test_the_payload_has_the_same_figures_as_the_page():
     assert told["figures"]["volatility"] == pytest.approx(found.volatility)
     assert told["figures"]["straddle"] == pytest.approx(found.expected_move.straddle)
     assert told["figures"]["blast"] == pytest.approx(found.blast.probability)
+    assert "interest" not in told
+
+
+@pytest.mark.django_db
+def test_what_a_sweep_brought_goes_along_until_every_page_has_it():
+    nifty = listed_nifty()
+    chain = services.sweep_chain(source=Exchange(), underlying=nifty, expiry_date=EXPIRY, at=AT)
+    told = orjson.loads(live.payload(chain, interest=True))["interest"]
+    assert told["at"] == AT.isoformat()
+    assert told["calls"]["open_interest"] == [650.0] * len(STRIKES)
+    assert told["puts"]["open_interest_change"] == [50.0] * len(STRIKES)
+    assert (told["put_call_ratio_interest"], told["max_pain"]) == (1.0, 24_000.0)
