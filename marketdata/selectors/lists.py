@@ -1,6 +1,6 @@
 """Lists of the whole market: the strip, movers, breadth, sectors."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,11 +37,25 @@ def _share_table() -> tuple[list[Facts], npt.NDArray[np.float64]]:
     copy = mirror()
     copy.refresh()
     keys, values = copy.table() if copy.keys else _kept_table()
-    facts = universe()
+    rows, shares = _places(keys, universe())
+    return shares, values[rows]
+
+
+# Board keys, facts and what was found for them: both seldom change, and every list asks.
+_found: list[tuple[list[str], Mapping[str, Facts], list[int], list[Facts]]] = []
+
+
+def _places(keys: list[str], facts: Mapping[str, Facts]) -> tuple[list[int], list[Facts]]:
+    """Rows of the universe's shares in the board, and the shares."""
+    for known, of, rows, shares in _found:
+        if of is facts and known == keys:
+            return rows, shares
     rows = [
         row for row, key in enumerate(keys) if key in facts and facts[key].segment.endswith("_EQ")
     ]
-    return [facts[keys[row]] for row in rows], values[rows]
+    shares = [facts[keys[row]] for row in rows]
+    _found[:] = [(keys, facts, rows, shares)]
+    return rows, shares
 
 
 def _kept_table() -> tuple[list[str], npt.NDArray[np.float64]]:
