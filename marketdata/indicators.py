@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 Series = npt.NDArray[np.float64]
 SESSIONS_A_YEAR: Final = 250
@@ -73,8 +74,8 @@ def bollinger(
     """Lower band, mean, upper band: `width` population deviations either side."""
     middle = sma(values, length)
     spread = np.full(len(values), np.nan)
-    for place in range(length - 1, len(values)):
-        spread[place] = np.std(values[place - length + 1 : place + 1])
+    if len(values) >= length:
+        spread[length - 1 :] = np.std(sliding_window_view(values, length), axis=1)
     return middle - width * spread, middle, middle + width * spread
 
 
@@ -124,14 +125,15 @@ def levels(high: Series, low: Series, close: Series, reach: int = 5) -> tuple[fl
     """The nearest support below and resistance above the last close: the turning points (highest
     or lowest of `reach` sessions either side) closest to it. NaN where there is none."""
     last = float(close[-1])
-    supports, resistances = [], []
-    for place in range(reach, len(close) - reach):
-        around = slice(place - reach, place + reach + 1)
-        if low[place] == np.min(low[around]) and low[place] < last:
-            supports.append(float(low[place]))
-        if high[place] == np.max(high[around]) and high[place] > last:
-            resistances.append(float(high[place]))
+    span = 2 * reach + 1
+    if len(close) < span:
+        return float("nan"), float("nan")
+    lows, highs = low[reach:-reach], high[reach:-reach]
+    lowest = sliding_window_view(low, span).min(axis=1)
+    highest = sliding_window_view(high, span).max(axis=1)
+    supports = lows[(lows == lowest) & (lows < last)]
+    resistances = highs[(highs == highest) & (highs > last)]
     return (
-        max(supports, default=float("nan")),
-        min(resistances, default=float("nan")),
+        float(supports.max()) if len(supports) else float("nan"),
+        float(resistances.min()) if len(resistances) else float("nan"),
     )
