@@ -360,6 +360,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("hi", "हिन्दी")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
+FORMAT_MODULE_PATH = ["mockmarket.formats"]
 USE_TZ = True
 TIME_ZONE = "Asia/Kolkata"  # shown time only; everything stored is UTC
 

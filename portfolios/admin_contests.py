@@ -15,6 +15,7 @@ from unfold.decorators import action, display
 
 from mockmarket.core import clock
 from mockmarket.core.admin_base import AuditedAdmin, list_link, reasoned
+from mockmarket.core.formats import rupees
 from mockmarket.core.models import User
 from portfolios import admin_rules, contests, services, staff
 from portfolios.models import Contest, Portfolio
@@ -27,6 +28,11 @@ STATE_LABELS = {
     "FINISHED": "default",
     "ARCHIVED": "default",
 }
+
+
+def _move(state: str) -> str:
+    """The name of the action that moves a contest to `state`."""
+    return f"to_{state.lower()}"
 
 
 def _state_action(state: str, title: str, text: str, icon: str) -> Any:
@@ -43,7 +49,7 @@ def _state_action(state: str, title: str, text: str, icon: str) -> Any:
             at=at,
         )
 
-    move.__name__ = f"to_{state.lower()}"
+    move.__name__ = _move(state)
     return reasoned(
         title=title,
         text=text,
@@ -75,7 +81,7 @@ class ContestAdmin(AuditedAdmin):
         "members",
         "starts_at",
         "ends_at",
-        "starting_cash",
+        "cash",
         "join_code",
     ]
     list_filter = ["state", "is_practice"]
@@ -88,7 +94,7 @@ class ContestAdmin(AuditedAdmin):
         ("Dates", {"fields": ["starts_at", "ends_at"]}),
         (
             "Entry",
-            {"fields": ["join_code", "audience", "capacity", "starting_cash", "is_practice"]},
+            {"fields": ["join_code", "audience", "capacity", "starting_cash"]},
         ),
     ]
     actions_list = [
@@ -171,6 +177,19 @@ class ContestAdmin(AuditedAdmin):
         present = Q(portfolios__left_at__isnull=True)
         return rows.annotate(member_count=Count("portfolios", filter=present))
 
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Of the moves only those that may follow the contest's state. One that was shown before
+        somebody else moved it is refused by the service, in its words."""
+        state = Contest.objects.filter(pk=object_id).values_list("state", flat=True).first()
+        never = {_move(name) for name in contests.STATE_TABLE}
+        never -= {_move(name) for name in contests.STATE_TABLE.get(state or "", ())}
+        found = super().get_actions_detail(request, object_id)
+        return [shown for shown in found if shown.method.__name__ not in never]
+
+    @admin.display(description="Starting cash", ordering="starting_cash")
+    def cash(self, obj: Contest) -> str:
+        return rupees(obj.starting_cash, places=0)
+
     @display(description="State", ordering="state", label=STATE_LABELS)
     def state_label(self, obj: Contest) -> tuple[str, str]:
         return obj.state, obj.get_state_display()
@@ -209,7 +228,7 @@ class ContestAdmin(AuditedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Contest | None = None) -> Any:
         fixed = ["state", "rules_version", "rules_shown", "hash_shown", "related"]
         if obj is not None:
-            fixed += ["slug", "is_practice"]
+            fixed += ["slug"]
         if obj is not None and obj.state in contests.LOCKED:
             fixed += ["starting_cash", "starts_at"]
         return fixed

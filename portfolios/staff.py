@@ -81,7 +81,11 @@ def roster_view(request: HttpRequest, *, context: dict[str, Any]) -> TemplateRes
                     "join": form.cleaned_data["join"],
                 }
             )
-            return _page(request, context, form=confirm, preview=seen)
+            chosen = form.cleaned_data
+            return _page(
+                request, context, form=confirm, preview=seen, contest=chosen["contest"],
+                joins=chosen["contest"] and chosen["join"],
+            )  # fmt: skip
     return _page(request, context, form=form)
 
 
@@ -102,7 +106,7 @@ def _confirm(request: HttpRequest, context: dict[str, Any]) -> TemplateResponse:
     except DomainError as refusal:
         form.add_error(None, refusal.message)
         return _page(request, context, form=form)
-    response = _page(request, context, imported=done)
+    response = _page(request, context, imported=done, contest=given["contest"])
     # First passwords stand on this page once.
     response["Cache-Control"] = "no-store"
     return response

@@ -18,6 +18,7 @@ from portfolios.valuation import PortfolioRow, Price
 ROWS_MAX = 200  # of a board given at once
 # Ranked live by the engine's prices, and by the closes of the sessions past.
 LIVE_BOARDS = ("return", "day", "week")
+MOVING_BOARDS = ("day", "week")  # of no contest that has ended: its result stands still
 CLOSE_BOARDS = ("sharpe", "drawdown", "win_rate", "consistency")
 BOARDS = (*LIVE_BOARDS, *CLOSE_BOARDS)
 
@@ -78,6 +79,8 @@ def leaderboard(
     part = part or standing(contest=contest, at=at)
     kept = {} if board in ("return", "day") else _metrics(contest)
     score = _score(board, part=part, kept=kept)
+    if board in MOVING_BOARDS and contest.state in contests.ENDED:
+        score = np.full(len(score), np.nan)
     rank, of = _ranked(part=part, score=score, falling=board == "drawdown")
     order = ranking.listing(ids=part.ids, rank=rank)
     shown = order[after : after + max(1, min(limit, ROWS_MAX))]

@@ -289,14 +289,18 @@ def leaderboard(request: HttpRequest, slug: str) -> HttpResponse:
         "contest": contest,
         "board": board,
         "board_name": board.board,
-        "boards": [(name, _board_word(name)) for name in standings.BOARDS],
+        "boards": [
+            (name, _board_word(name))
+            for name in standings.BOARDS
+            if not (ended and name in standings.MOVING_BOARDS)
+        ],
         "explained": _board_sentence(board.board),
         "score_word": "" if board.board == "return" else _board_word(board.board),
         "show_luck": board.board == "return",
         "ended": ended,
         "has_certificate": ended and board.me is not None,
         # The board of returns moves with every rank_update; these two are asked for again.
-        "refreshed": board.board in ("day", "week") and not ended,
+        "refreshed": board.board in standings.MOVING_BOARDS and not ended,
         "me_shown": any(row.me for row in board.rows),
         "offset": offset,
         "previous_offset": max(0, offset - BOARD_PAGE),

@@ -59,6 +59,7 @@ TEXTS = (
     _(
         "The closing auction takes market and limit orders from its 5th minute, only limit orders from its 10th, and none from its 15th."
     ),
+    _("The closing auction takes prices from ₹{0} to ₹{1}."),
     _("The contest has started: its rules stay as they are."),
     _("The exchange takes at most {0} in one order."),
     _("The file has {0} lines; 1 to {1} can be taken."),

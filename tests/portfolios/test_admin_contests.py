@@ -1,5 +1,7 @@
 """A contest made and run in the administration: rules as a form, dashboard, roster out and in."""
 
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -167,3 +169,39 @@ def test_an_adjustment_is_reversed_once(staff: Client) -> None:
     portfolio.refresh_from_db()
     assert str(portfolio.cash) == "1000000.00"
     assert LedgerEntry.objects.filter(kind="REVERSAL").count() == 1
+
+
+class TestList:
+    def test_shows_money_and_times_as_the_pages_do(self, staff: Client) -> None:
+        contest = made(staff)
+        moment = datetime(2026, 11, 21, 8, 33, 27, tzinfo=UTC)
+        Contest.objects.filter(pk=contest.pk).update(starts_at=moment)
+        page = staff.get("/admin/portfolios/contest/").content.decode()
+        assert "₹10,00,000" in page
+        assert "21 Nov 2026, 14:03:27" in page
+
+
+class TestMoves:
+    @pytest.mark.parametrize(
+        ("state", "shown"),
+        [
+            ("DRAFT", {"Open to join", "Archive"}),
+            ("RUNNING", {"Freeze", "Finish"}),
+            ("FROZEN", {"Start or resume", "Finish"}),
+            ("ARCHIVED", set()),
+        ],
+    )
+    def test_only_those_that_may_follow_are_offered(
+        self, staff: Client, state: str, shown: set[str]
+    ) -> None:
+        contest = made(staff)
+        Contest.objects.filter(pk=contest.pk).update(state=state)
+        page = staff.get(f"/admin/portfolios/contest/{contest.pk}/change/").content.decode()
+        moves = {"Open to join", "Start or resume", "Freeze", "Finish", "Archive"}
+        offered = {move for move in moves if re.search(rf">\s*{move}\s*<", page)}
+        assert offered == shown
+        assert "Dashboard" in page
+
+    def test_practice_is_not_made_by_hand(self, staff: Client) -> None:
+        assert "is_practice" not in filled(staff, ADD)
+        assert made(staff, is_practice="on").is_practice is False

@@ -10,7 +10,7 @@ from openpyxl import load_workbook
 
 from marketdata.models import Instrument, LastPrice
 from mockmarket.core.models import User
-from portfolios import results, services, tables
+from portfolios import results, services, standings, tables
 from portfolios.models import Contest, ContestClosing, Invitation, Portfolio, Result
 from tests.portfolios.support import AT, contest, hold, instrument, portfolio_row, user
 
@@ -155,3 +155,15 @@ def test_boards_and_certificates_leave_the_closing_prices_where_they_are(
     with django_assert_num_queries(1) as checked:
         results.certificate(code=code)
     assert not [q for q in (*seen, *checked) if '"prices"' in q["sql"]]
+
+
+def test_a_contest_that_ended_has_no_board_of_the_day(share: Instrument) -> None:
+    where = contest()
+    hold(_member(where, "alice"), share, 10, "1000.00")
+    _finish(where)
+    where.refresh_from_db()
+    ranks = {
+        board: [row.rank for row in standings.leaderboard(contest=where, at=AT, board=board).rows]
+        for board in ("return", "day", "week")
+    }
+    assert ranks == {"return": [1], "day": [None], "week": [None]}

@@ -10,6 +10,7 @@ from django.test import Client
 from mockmarket.core import staff_groups
 from mockmarket.core.models import AuditEntry, User
 from portfolios.models import Contest
+from tests.portfolios.support import contest
 from tests.support.api import student
 
 pytestmark = pytest.mark.django_db
@@ -52,6 +53,17 @@ class TestRoster:
         assert password
         assert asha.check_password(password[1])
         assert AuditEntry.objects.filter(reason="Class of 2026").exists()
+
+    def test_names_the_contest_and_leads_back_to_it(self, staff: Client) -> None:
+        where = contest("Class")
+        page = staff.post(
+            URL, {"file": SimpleUploadedFile("r.csv", GOOD), "contest": where.pk, "join": "on"}
+        ).content.decode()
+        assert f"1 of them not yet in {where.name}, whose portfolios are opened at once" in page
+        sent = {"roster": hidden(page), "contest": where.pk, "join": "on", "reason": "Term"}
+        done = staff.post(URL, sent).content.decode()
+        assert f"1 account made, 0 updated, 1 joined {where.name}." in " ".join(done.split())
+        assert f"/admin/portfolios/contest/{where.pk}/change/" in done
 
     def test_mistakes_are_named_and_nothing_is_imported(self, staff: Client) -> None:
         page = upload(staff, GOOD + b"=cmd(),not-an-address,B,C\n")

@@ -18,6 +18,7 @@ from mockmarket.core import clock, throttle
 from mockmarket.core.errors import DomainError
 from mockmarket.core.formats import number, percent, rupees
 from mockmarket.core.refusals import said
+from portfolios.contests import rules_of
 from portfolios.current import portfolio_of, user_of
 from trading import drafts, gtt, preparing, previews, selectors, services
 from trading.drafts import OrderDraft
@@ -84,6 +85,7 @@ def _ticket(
         "ticket": values,
         "errors": errors or {},
         "stopped": _stopped(request, at=at),
+        "reason_required": rules_of(portfolio_of(request, at=at).contest).reason_required,
         **choices(instrument),
     }
     return render(request, "trading/ticket.html", context, status=status)

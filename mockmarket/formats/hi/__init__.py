@@ -1,0 +1,1 @@
+"""How Django itself shows dates, in the administration above all: as every page does."""
