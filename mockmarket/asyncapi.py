@@ -132,6 +132,25 @@ class AlertData(_Data):
     message: str
 
 
+class CorporateActionData(_Data):
+    """What a split, bonus or dividend did to one portfolio, or its reversal undid: `units` held on
+    the morning of the ex-date, `cash` that came in, and how many waiting `orders` follow."""
+
+    action_id: int
+    instrument_key: str
+    symbol: str
+    kind: str
+    reversed: bool
+    title: str
+    message: str
+    units: int
+    cash: float
+    orders: int
+    portfolio_id: int
+    contest: str
+    at: str
+
+
 class AnnouncementData(_Data):
     """A message of staff; `contest` null is for everybody."""
 
@@ -173,6 +192,12 @@ class Alert(_Durable, tag="alert"):
     data: AlertData
 
 
+class CorporateAction(_Durable, tag="corporate_action"):
+    """A split, bonus or dividend was booked, or reversed. Numbered; replayed by `resume`."""
+
+    data: CorporateActionData
+
+
 class Announcement(_Durable, tag="announcement"):
     """A message of staff. Numbered; replayed by `resume`."""
 
@@ -210,8 +235,8 @@ class ChainUpdate(msgspec.Struct, tag_field="type", tag="chain_update", kw_only=
 
 
 EVENTS: Final[tuple[type[msgspec.Struct], ...]] = (
-    OrderUpdate, Trade, Alert, Announcement, PortfolioUpdate, RankUpdate, ContestUpdate,
-    ChainUpdate,
+    OrderUpdate, Trade, Alert, CorporateAction, Announcement, PortfolioUpdate, RankUpdate,
+    ContestUpdate, ChainUpdate,
 )  # fmt: skip
 _REFERENCE: Final = "#/components/schemas/{name}"
 

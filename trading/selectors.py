@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from marketdata import selectors as market
 from marketdata import sessions
@@ -16,7 +16,7 @@ from mockmarket.core.models import User
 from portfolios.models import Portfolio
 from trading import charges, tariffs
 from trading.lifecycle import LIVE
-from trading.models import ChargeSchedule, Fill, Order
+from trading.models import ChargeSchedule, CorporateActionStep, Fill, Order
 
 SCHEDULES_SECONDS: Final = 30.0
 
@@ -99,6 +99,16 @@ def fills_of_order(*, order: Order) -> QuerySet[Fill]:
         Fill.objects.filter(order=order)
         .select_related("order__instrument")
         .order_by("filled_at", "sequence")
+    )
+
+
+def corporate_actions(*, portfolio: Portfolio) -> QuerySet[CorporateActionStep]:
+    """What corporate actions did to a portfolio, the newest first."""
+    touched = ~Q(units=0) | ~Q(cash=0) | ~Q(orders=[]) | ~Q(gtts=[])
+    return (
+        CorporateActionStep.objects.filter(touched, portfolio=portfolio)
+        .select_related("action__instrument")
+        .order_by("-applied_at", "-pk")
     )
 
 

@@ -64,6 +64,8 @@ function onEvent({ type, data }) {
   } else if (type === "order_update" && (data.status === "CANCELLED" || data.status === "EXPIRED")) {
     const said = data.status === "CANCELLED" ? gettext("{symbol}: order cancelled") : gettext("{symbol}: order expired");
     toast(format(said, data), gettext(data.status_reason || ""));
+  } else if (type === "corporate_action") {
+    toast(data.title, data.message, "note", "/portfolio/");
   } else if (type === "announcement") {
     toast(data.title || gettext("Announcement"), data.body || data.message || "", "note");
   } else if (type === "alert") {

@@ -11,9 +11,11 @@ from fractions import Fraction
 from django.db import transaction
 from django.db.models import Case, F, Sum, When
 
+from mockmarket.core import bus
 from mockmarket.core.money import ZERO, notional
 from portfolios import booking, ledger, positions
 from portfolios.models import LedgerEntry, Portfolio, Position
+from trading import events
 from trading.corporate_actions import resting
 from trading.corporate_actions.arithmetic import Adjustment, adjust_position
 from trading.models import CorporateAction, CorporateActionStep, Fill, PositionChange
@@ -52,6 +54,7 @@ def apply_step(
             step.gtts = resting.adjust_gtts(portfolio=portfolio, terms=terms)
         booking.save_balances(portfolio)
         step.save(force_insert=True)
+        _tell(step, portfolio, at=at)
     return True
 
 
@@ -82,7 +85,20 @@ def reverse_step(*, step: CorporateActionStep, factor: Fraction | None, at: date
         booking.save_balances(portfolio)
         step.reversed_at = at
         step.save(update_fields=["reversed_at"])
+        step.action = action
+        _tell(step, portfolio, at=at)
     return True
+
+
+def _tell(step: CorporateActionStep, portfolio: Portfolio, *, at: datetime) -> None:
+    """Tell the owner, once: in the transaction that makes the step happen once."""
+    if step.units or step.cash or step.orders or step.gtts:
+        bus.publish(
+            user_id=portfolio.user_id,
+            type=events.CORPORATE_ACTION,
+            payload=events.corporate_action(step=step, portfolio=portfolio, at=at),
+            at=at,
+        )
 
 
 def _positions(action: CorporateAction, portfolio: Portfolio) -> list[Position]:

@@ -23,7 +23,7 @@ from portfolios.current import contests_of, portfolio_of, summary_of, user_of
 from portfolios.models import Portfolio
 from portfolios.selectors import PositionView
 from portfolios.views import equity_lines
-from trading import selectors
+from trading import events, selectors
 from trading.depth import ladder
 from trading.lifecycle import LIVE
 from trading.models import Order
@@ -52,6 +52,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "steps": first_steps(request, portfolio),
         "curve": equity_lines(portfolio),
         "announcements": announcements_for(user=user_of(request))[:ANNOUNCEMENTS_SHOWN],
+        "corporate_actions": _corporate_actions(portfolio),
         "headlines": headlines.items()[:HEADLINES_SHOWN],
         **sentiment_context(),
         "positions": moved_most(portfolio, at=at),
@@ -59,6 +60,16 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         **breadth_context(),
     }
     return render(request, "trading/dashboard.html", context)
+
+
+def _corporate_actions(portfolio: Portfolio) -> list[dict[str, Any]]:
+    """The newest splits, bonus issues and dividends of what the portfolio held."""
+    found = []
+    for step in selectors.corporate_actions(portfolio=portfolio)[:ANNOUNCEMENTS_SHOWN]:
+        at = step.reversed_at or step.applied_at
+        told = events.corporate_action(step=step, portfolio=portfolio, at=at)
+        found.append({"title": told["title"], "message": told["message"], "at": at})
+    return found
 
 
 def moved_most(portfolio: Portfolio, *, at: datetime) -> list[PositionView]:
