@@ -82,6 +82,8 @@ def _done(action: CorporateAction, step: CorporateActionStep, *, back: bool) -> 
     if step.units and action.kind != CorporateAction.Kind.DIVIDEND:
         turned = "turned back" if back else "adjusted"
         said.append(f"Your {abs(step.units)} shares were {turned}, at the same cost in all.")
+    if step.contracts:
+        said.append("Your futures and options on it have new lots and strikes.")
     if step.cash:
         cash = -step.cash if back else step.cash
         way = "came to" if cash > 0 else "left"

@@ -104,7 +104,7 @@ def fills_of_order(*, order: Order) -> QuerySet[Fill]:
 
 def corporate_actions(*, portfolio: Portfolio) -> QuerySet[CorporateActionStep]:
     """What corporate actions did to a portfolio, the newest first."""
-    touched = ~Q(units=0) | ~Q(cash=0) | ~Q(orders=[]) | ~Q(gtts=[])
+    touched = ~Q(units=0, contracts=0, cash=0) | ~Q(orders=[]) | ~Q(gtts=[])
     return (
         CorporateActionStep.objects.filter(touched, portfolio=portfolio)
         .select_related("action__instrument")

@@ -33,17 +33,18 @@ class Adjustment:
 
 
 def adjust_position(
-    book: Book, *, entitled: int, factor: Fraction, unit_price: Decimal
+    book: Book, *, entitled: int, factor: Fraction, unit_price: Decimal, lot: int = 1
 ) -> Adjustment:
     """What `factor` does to a position of which `entitled` units (signed) were held in time.
 
-    `unit_price` is the price of one unit after the action. Where units become fewer, who sold
+    `unit_price` is the price of one unit after the action; what is beyond whole units, of whole
+    lots, is paid in cash. Where units become fewer, who sold
     since what was no longer theirs keeps that sale: no more goes than is there.
     """
     if factor < 1:
         entitled = _nearer_zero(entitled, book.quantity)
     exact = book.quantity + entitled * (factor - 1)
-    whole = int(exact)  # towards zero, for shorts too
+    whole = int(exact / lot) * lot  # towards zero, for shorts too
     fraction = exact - whole
     if not fraction:
         return Adjustment(Change(quantity=whole - book.quantity), fraction, ZERO)
@@ -55,11 +56,6 @@ def adjust_position(
         quantity=whole - book.quantity, cost=-cost, margin=-margin, realised=value - cost
     )
     return Adjustment(change, fraction, change.effect.cash)
-
-
-def adjust_quantity(quantity: int, factor: Fraction) -> int:
-    """An order's quantity; a fraction is dropped."""
-    return int(quantity * factor)
 
 
 def adjust_price(

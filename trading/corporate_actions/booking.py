@@ -4,6 +4,7 @@ A position's change is a row of its history (PositionChange), the cash an entry 
 the step row makes both happen once, whatever is repeated.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -16,7 +17,7 @@ from mockmarket.core.money import ZERO, notional
 from portfolios import booking, ledger, positions
 from portfolios.models import LedgerEntry, Portfolio, Position
 from trading import events
-from trading.corporate_actions import resting
+from trading.corporate_actions import contracts, resting
 from trading.corporate_actions.arithmetic import Adjustment, adjust_position
 from trading.models import CorporateAction, CorporateActionStep, Fill, PositionChange
 
@@ -38,20 +39,25 @@ def apply_step(
         if CorporateActionStep.objects.filter(action=action, portfolio=portfolio).exists():
             return False
         step = CorporateActionStep(action=action, portfolio=portfolio, applied_at=at)
+        scales = {} if factor is None else _scales(action, factor)
         for position in _positions(action, portfolio):
             entitled = position.quantity - _filled_since(position, since)
-            step.units += entitled
+            if position.instrument_id == action.instrument_id:
+                step.units += entitled
             if factor is not None and entitled:
-                change = _change_of(position, factor, entitled, action.unit_price)
+                scale = scales[position.instrument_id]
+                step.contracts += scale.lots is not None
+                change = _change_of(action, position, scale, entitled, action.unit_price)
                 step.cash += change.cash
                 _book_change(action, portfolio, position, change, f"action:{action.pk}", at=at)
         if factor is None:
             step.cash = notional(price=action.amount, quantity=step.units)
             _book_dividend(action, step, at=at)
         else:
-            terms = resting.Terms(action.instrument, factor, since, at)
-            step.orders = resting.adjust_orders(portfolio=portfolio, terms=terms)
-            step.gtts = resting.adjust_gtts(portfolio=portfolio, terms=terms)
+            for scale in scales.values():
+                terms = resting.Terms(scale, since, at)
+                step.orders += resting.adjust_orders(portfolio=portfolio, terms=terms)
+                step.gtts += resting.adjust_gtts(portfolio=portfolio, terms=terms)
         booking.save_balances(portfolio)
         step.save(force_insert=True)
         _tell(step, portfolio, at=at)
@@ -73,15 +79,10 @@ def reverse_step(*, step: CorporateActionStep, factor: Fraction | None, at: date
         if factor is None:
             _take_dividend_back(action, portfolio, step.cash, at=at)
         else:
-            _turn_back(action, portfolio, factor, at=at)
-            resting.restore_orders(
-                portfolio=portfolio,
-                instrument=action.instrument,
-                kept=step.orders,
-                factor=factor,
-                at=at,
-            )
-            resting.restore_gtts(instrument=action.instrument, kept=step.gtts, factor=factor, at=at)
+            scales = _scales(action, factor)
+            _turn_back(action, portfolio, scales, at=at)
+            resting.restore_orders(portfolio=portfolio, kept=step.orders, scales=scales, at=at)
+            resting.restore_gtts(kept=step.gtts, scales=scales, at=at)
         booking.save_balances(portfolio)
         step.reversed_at = at
         step.save(update_fields=["reversed_at"])
@@ -92,7 +93,7 @@ def reverse_step(*, step: CorporateActionStep, factor: Fraction | None, at: date
 
 def _tell(step: CorporateActionStep, portfolio: Portfolio, *, at: datetime) -> None:
     """Tell the owner, once: in the transaction that makes the step happen once."""
-    if step.units or step.cash or step.orders or step.gtts:
+    if step.units or step.contracts or step.cash or step.orders or step.gtts:
         bus.publish(
             user_id=portfolio.user_id,
             type=events.CORPORATE_ACTION,
@@ -103,9 +104,13 @@ def _tell(step: CorporateActionStep, portfolio: Portfolio, *, at: datetime) -> N
 
 def _positions(action: CorporateAction, portfolio: Portfolio) -> list[Position]:
     found = Position.objects.select_for_update(of=("self",)).filter(
-        portfolio=portfolio, instrument=action.instrument
+        portfolio=portfolio, instrument_id__in=contracts.concerned(action)
     )
     return list(found.order_by("pk"))
+
+
+def _scales(action: CorporateAction, factor: Fraction) -> dict[int, contracts.Scale]:
+    return {scale.instrument.pk: scale for scale in contracts.scales(action, factor)}
 
 
 def _filled_since(position: Position, since: datetime) -> int:
@@ -120,12 +125,24 @@ def _filled_since(position: Position, since: datetime) -> int:
 
 
 def _change_of(
-    position: Position, factor: Fraction, entitled: int, unit_price: Decimal | None
+    action: CorporateAction,
+    position: Position,
+    scale: contracts.Scale,
+    entitled: int,
+    unit_price: Decimal | None,
 ) -> Adjustment:
-    book = booking.book_of(position)
-    if unit_price is None:  # no price is known: a fraction is worth what it cost
+    """`unit_price` is the share's; what a contract has beyond whole lots is worth what it cost."""
+    book, factor = booking.book_of(position), scale.factor
+    if unit_price is None or scale.lots is not None:
         unit_price = book.average_price * factor.denominator / factor.numerator
-    return adjust_position(book, entitled=entitled, factor=factor, unit_price=unit_price)
+    lot = 1 if scale.lots is None else scale.lots[1]
+    return adjust_position(book, entitled=entitled, factor=factor, unit_price=unit_price, lot=lot)
+
+
+def _entry_name(action: CorporateAction, position: Position, reference: str) -> str:
+    """Of the ledger entry for a position's fraction: a portfolio may hold many contracts."""
+    share = position.instrument_id == action.instrument_id
+    return f"{reference}:{position.product if share else position.pk}"
 
 
 def _book_change(
@@ -148,7 +165,7 @@ def _book_change(
         entry = booking.NewEntry(
             portfolio=portfolio,
             kind=LedgerEntry.Kind.REVERSAL if reverses else LedgerEntry.Kind.CORPORATE_ACTION,
-            reference=f"{reference}:{position.product}",
+            reference=_entry_name(action, position, reference),
             description=f"{action}, a fraction of a share in cash ({position.product})",
             postings=postings,
             funds=funds,
@@ -226,14 +243,19 @@ def _take_dividend_back(
 
 
 def _turn_back(
-    action: CorporateAction, portfolio: Portfolio, factor: Fraction, *, at: datetime
+    action: CorporateAction,
+    portfolio: Portfolio,
+    scales: Mapping[int, contracts.Scale],
+    *,
+    at: datetime,
 ) -> None:
     for position in _positions(action, portfolio):
         found = position.changes.filter(reference=f"action:{action.pk}").first()
         if found is None:
             continue
         reverses = LedgerEntry.objects.filter(
-            portfolio=portfolio, reference=f"action:{action.pk}:{position.product}"
+            portfolio=portfolio,
+            reference=_entry_name(action, position, f"action:{action.pk}"),
         ).first()
         if _untouched_since(position, found):
             change = positions.Change(
@@ -244,10 +266,10 @@ def _turn_back(
             )
             adjustment = Adjustment(change, Fraction(0), ZERO)
         else:
-            unit = action.unit_price
+            back, unit = scales[position.instrument_id].back, action.unit_price
             if unit is not None:
-                unit = unit * factor.numerator / factor.denominator
-            adjustment = _change_of(position, 1 / factor, position.quantity, unit)
+                unit = unit * back.factor.denominator / back.factor.numerator
+            adjustment = _change_of(action, position, back, position.quantity, unit)
             reverses = None
         reference = f"action:{action.pk}:reversed"
         _book_change(action, portfolio, position, adjustment, reference, at=at, reverses=reverses)

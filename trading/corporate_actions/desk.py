@@ -16,6 +16,7 @@ from marketdata.engine import MarketEngine
 from marketdata.models import LastPrice
 from marketdata.quotes import Tick
 from mockmarket.core import clock
+from trading.corporate_actions import contracts
 from trading.models import CorporateAction, CorporateActionStep
 
 # An engine that slept looks this far back for what happened meanwhile.
@@ -41,14 +42,14 @@ def recent(*, at: datetime) -> Changed:
     actions = CorporateAction.objects.filter(applied_at__gte=since) | (
         CorporateAction.objects.filter(reversed_at__gte=since)
     )
-    found = list(actions.values_list("pk", "instrument_id", "instrument__key"))
+    found = list(actions.select_related("instrument"))
     kept = LastPrice.objects.select_related("instrument").filter(
-        instrument_id__in={instrument_id for _, instrument_id, _ in found}
+        instrument_id__in={pk for action in found for pk in contracts.concerned(action)}
     )
-    steps = CorporateActionStep.objects.filter(action_id__in=[pk for pk, _, _ in found])
+    steps = CorporateActionStep.objects.filter(action__in=found)
     return Changed(
         ticks=tuple(loading.tick_of(row, at) for row in kept),
-        keys=frozenset(key for _, _, key in found),
+        keys=frozenset(action.instrument.key for action in found),
         portfolios=frozenset(steps.values_list("portfolio_id", flat=True)),
     )
 

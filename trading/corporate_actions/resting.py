@@ -5,7 +5,7 @@ worth no more than before, so that the cash held back still suffices. An order t
 part cannot be adjusted (its fills stand), nor one of which nothing is left: its rest is cancelled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +17,8 @@ from mockmarket.core.money import price as exact_price
 from portfolios.models import Portfolio
 from trading import gtt as gtts
 from trading import lifecycle, services
-from trading.corporate_actions.arithmetic import adjust_plain, adjust_price, adjust_quantity
+from trading.corporate_actions.arithmetic import adjust_plain, adjust_price
+from trading.corporate_actions.contracts import Scale
 from trading.models import Alert, Gtt, Order
 
 # What an action changes of an order and of an instruction, besides its quantity.
@@ -30,12 +31,15 @@ Kept = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The action: what was placed before `since` is multiplied by `factor`."""
+    """The action on one instrument: what was placed before `since` is scaled."""
 
-    instrument: Instrument
-    factor: Fraction
+    scale: Scale
     since: datetime
     at: datetime
+
+    @property
+    def instrument(self) -> Instrument:
+        return self.scale.instrument
 
 
 def adjust_orders(*, portfolio: Portfolio, terms: Terms) -> list[Kept]:
@@ -50,7 +54,7 @@ def adjust_orders(*, portfolio: Portfolio, terms: Terms) -> list[Kept]:
     for order in found:
         order.portfolio, order.instrument = portfolio, terms.instrument
         before = _values(order, ORDER_PRICES)
-        if order.filled_quantity or not adjust_quantity(order.quantity, terms.factor):
+        if order.filled_quantity or not terms.scale.quantity(order.quantity):
             services.end_order(
                 order=order,
                 event=lifecycle.Event.CANCEL,
@@ -58,7 +62,7 @@ def adjust_orders(*, portfolio: Portfolio, terms: Terms) -> list[Kept]:
                 at=terms.at,
             )
             continue
-        _adjust(order, ORDER_PRICES, terms.instrument, terms.factor, up=not order.buy)
+        _adjust(order, ORDER_PRICES, terms.scale, up=not order.buy)
         _save_order(order, at=terms.at)
         kept.append({"id": str(order.pk), "before": before, "after": _values(order, ORDER_PRICES)})
     return kept
@@ -67,18 +71,19 @@ def adjust_orders(*, portfolio: Portfolio, terms: Terms) -> list[Kept]:
 def restore_orders(
     *,
     portfolio: Portfolio,
-    instrument: Instrument,
     kept: Sequence[Kept],
-    factor: Fraction,
+    scales: Mapping[int, Scale],
     at: datetime,
 ) -> None:
-    """Undo `adjust_orders` where the order still waits; `factor` is the action's."""
+    """Undo `adjust_orders` where the order still waits; `scales` are the action's, by instrument
+    id."""
     for one in kept:
         order = Order.objects.select_for_update(of=("self",)).get(pk=one["id"])
         if order.status not in lifecycle.LIVE or order.filled_quantity:
             continue
-        order.portfolio, order.instrument = portfolio, instrument
-        _restore(order, one, ORDER_PRICES, instrument, factor, up=not order.buy)
+        scale = scales[order.instrument_id]
+        order.portfolio, order.instrument = portfolio, scale.instrument
+        _restore(order, one, ORDER_PRICES, scale, up=not order.buy)
         _save_order(order, at=at)
 
 
@@ -93,27 +98,26 @@ def adjust_gtts(*, portfolio: Portfolio, terms: Terms) -> list[Kept]:
     kept = []
     for row in found:
         row.portfolio, row.instrument = portfolio, terms.instrument
-        if not adjust_quantity(row.quantity, terms.factor):
+        if not terms.scale.quantity(row.quantity):
             row.status = Gtt.Status.CANCELLED
             row.status_reason = "a corporate action has changed the share"
         else:
             before = _values(row, GTT_PRICES)
-            _adjust(row, GTT_PRICES, terms.instrument, terms.factor, up=row.side == Order.Side.SELL)
+            _adjust(row, GTT_PRICES, terms.scale, up=row.side == Order.Side.SELL)
             kept.append({"id": str(row.pk), "before": before, "after": _values(row, GTT_PRICES)})
         row.updated_at = terms.at
         row.save()
     return kept
 
 
-def restore_gtts(
-    *, instrument: Instrument, kept: Sequence[Kept], factor: Fraction, at: datetime
-) -> None:
+def restore_gtts(*, kept: Sequence[Kept], scales: Mapping[int, Scale], at: datetime) -> None:
     """Undo `adjust_gtts` where the instruction still waits."""
     for one in kept:
         row = Gtt.objects.select_for_update(of=("self",)).get(pk=one["id"])
         if row.status not in gtts.LIVE:
             continue
-        _restore(row, one, GTT_PRICES, instrument, factor, up=row.side == Order.Side.SELL)
+        scale = scales[row.instrument_id]
+        _restore(row, one, GTT_PRICES, scale, up=row.side == Order.Side.SELL)
         row.updated_at = at
         row.save()
 
@@ -138,43 +142,35 @@ def restore_alerts(*, kept: Sequence[Kept]) -> None:
         Alert.objects.filter(pk=one["id"], threshold=one["after"]).update(threshold=one["before"])
 
 
-def _adjust(
-    row: Order | Gtt,
-    names: Sequence[str],
-    instrument: Instrument,
-    factor: Fraction,
-    *,
-    up: bool,
-) -> None:
-    row.quantity = adjust_quantity(row.quantity, factor)
+def _adjust(row: Order | Gtt, names: Sequence[str], scale: Scale, *, up: bool) -> None:
+    row.quantity = scale.quantity(row.quantity)
+    tick_size = scale.instrument.tick_size
     for name in names:
         price = getattr(row, name)
-        setattr(row, name, adjust_price(price, factor, tick_size=instrument.tick_size, up=up))
+        setattr(row, name, adjust_price(price, scale.factor, tick_size=tick_size, up=up))
+    if isinstance(row, Order) and row.margin_unit is not None:
+        row.margin_unit = adjust_plain(row.margin_unit, scale.factor)
 
 
-def _restore(
-    row: Order | Gtt,
-    one: Kept,
-    names: Sequence[str],
-    instrument: Instrument,
-    factor: Fraction,
-    *,
-    up: bool,
-) -> None:
+def _restore(row: Order | Gtt, one: Kept, names: Sequence[str], scale: Scale, *, up: bool) -> None:
     """What it was before; where its owner has changed it since, the change turned back too."""
     if _values(row, names) != one["after"]:
-        _adjust(row, names, instrument, 1 / factor, up=up)
-        row.quantity = max(1, row.quantity)
+        _adjust(row, names, scale.back, up=up)
+        row.quantity = max(1 if scale.lots is None else scale.lots[0], row.quantity)
         return
     before = one["before"]
     row.quantity = before["quantity"]
-    for name in names:
+    for name in _kept_names(row, names):
         setattr(row, name, None if before[name] is None else Decimal(before[name]))
+
+
+def _kept_names(row: Order | Gtt, names: Sequence[str]) -> Sequence[str]:
+    return (*names, "margin_unit") if isinstance(row, Order) else names
 
 
 def _values(row: Order | Gtt, names: Sequence[str]) -> Kept:
     kept: Kept = {"quantity": row.quantity}
-    for name in names:
+    for name in _kept_names(row, names):
         price = getattr(row, name)
         kept[name] = None if price is None else str(exact_price(price))
     return kept
@@ -185,5 +181,6 @@ def _save_order(order: Order, *, at: datetime) -> None:
     order.resting = False
     order.version += 1
     order.updated_at = at
-    order.save(update_fields=["quantity", *ORDER_PRICES, "resting", "version", "updated_at"])
+    names = ["quantity", *ORDER_PRICES, "margin_unit", "resting", "version", "updated_at"]
+    order.save(update_fields=names)
     services.tell(order, at=at)

@@ -23,7 +23,7 @@ from mockmarket.core.money import price as exact_price
 from portfolios import contests
 from portfolios.models import Portfolio, Position
 from trading import gtt, lifecycle
-from trading.corporate_actions import booking, exchange, resting
+from trading.corporate_actions import booking, contracts, exchange, resting
 from trading.corporate_actions.arithmetic import DIVIDEND, adjust_plain, factor_of
 from trading.models import CorporateAction, Gtt, Order
 
@@ -113,6 +113,7 @@ def apply(*, action: CorporateAction, actor: User | None, reason: str, at: datet
         _move(action, {_S.ANNOUNCED, _S.APPLYING}, _S.APPLYING)
         if factor is not None:
             _halt(action)
+            _adjust_contracts(action, factor, at=at)
         if factor is not None and action.unit_price is None:
             action.unit_price = _unit_price(action, factor, at=at)
             action.save(update_fields=["unit_price"])
@@ -128,10 +129,11 @@ def apply(*, action: CorporateAction, actor: User | None, reason: str, at: datet
     with transaction.atomic():
         _move(action, {_S.APPLYING}, _S.APPLIED)
         if factor is not None:
-            action.alerts = resting.adjust_alerts(
-                instrument=action.instrument, factor=factor, since=since
-            )
-            storage.rescale_last_price(instrument=action.instrument, factor=factor, before=since)
+            for scale in contracts.scales(action, factor):
+                action.alerts += resting.adjust_alerts(
+                    instrument=scale.instrument, factor=factor, since=since
+                )
+                storage.rescale_last_price(instrument=scale.instrument, factor=factor, before=since)
         action.applied_at = at
         action.save(update_fields=["alerts", "applied_at"])
         _audit(action, "apply", actor, reason, at=at, portfolios=touched)
@@ -154,9 +156,11 @@ def reverse(*, action: CorporateAction, actor: User, reason: str, at: datetime) 
         _move(action, {_S.REVERSING}, _S.REVERSED)
         resting.restore_alerts(kept=action.alerts)
         if factor is not None:
-            storage.rescale_last_price(
-                instrument=action.instrument, factor=1 / factor, before=action.applied_at or at
-            )
+            for scale in contracts.scales(action, factor):
+                storage.rescale_last_price(
+                    instrument=scale.instrument, factor=1 / factor, before=action.applied_at or at
+                )
+            contracts.restore(kept=action.contracts, at=at)
         action.reversed_at = at
         action.save(update_fields=["reversed_at"])
         _audit(action, "reverse", actor, reason, at=at, portfolios=undone)
@@ -191,6 +195,7 @@ def resume(*, at: datetime) -> int:
     ended: int = (
         Instrument.objects.filter(halted=True, halt_reason=HALT)
         .exclude(pk__in=busy.values("instrument_id"))
+        .exclude(underlying_key__in=busy.values("instrument__key"))
         .update(halted=False, halt_reason="")
     )
     if ended:
@@ -249,10 +254,19 @@ def check(
 def _halt(action: CorporateAction) -> None:
     """Orders and prices change at different moments: in between nothing may fill, or an order at
     the new scale meets a price at the old."""
-    Instrument.objects.filter(pk=action.instrument_id, halted=False).update(
-        halted=True, halt_reason=HALT
-    )
+    own = Q(pk=action.instrument_id)
+    on_it = Q(pk__in=contracts.of_share(action.instrument, on=action.ex_date).values("pk"))
+    Instrument.objects.filter(own | on_it, halted=False).update(halted=True, halt_reason=HALT)
     bus.wake_engine("contests")
+
+
+def _adjust_contracts(action: CorporateAction, factor: Fraction, *, at: datetime) -> None:
+    """Give the share's contracts their new terms, once."""
+    if not action.contracts:
+        action.contracts = contracts.adjust(
+            action=action, factor=factor, begins=begins(action), at=at
+        )
+        action.save(update_fields=["contracts"])
 
 
 def _unit_price(action: CorporateAction, factor: Fraction, *, at: datetime) -> Decimal | None:
@@ -272,12 +286,10 @@ def _unit_price(action: CorporateAction, factor: Fraction, *, at: datetime) -> D
 
 def _concerned(action: CorporateAction) -> Iterable[int]:
     """Portfolios that hold the share, or have something waiting on it, in contests that live."""
-    instrument = action.instrument
-    holders = Position.objects.filter(instrument=instrument).exclude(
-        quantity=0, updated_at__lt=begins(action)
-    )
-    waiting = Order.objects.filter(instrument=instrument, status__in=lifecycle.LIVE)
-    watching = Gtt.objects.filter(instrument=instrument, status__in=gtt.LIVE)
+    on = {"instrument_id__in": contracts.concerned(action)}
+    holders = Position.objects.filter(**on).exclude(quantity=0, updated_at__lt=begins(action))
+    waiting = Order.objects.filter(**on, status__in=lifecycle.LIVE)
+    watching = Gtt.objects.filter(**on, status__in=gtt.LIVE)
     ids = {
         pk
         for found in (holders, waiting, watching)
@@ -295,7 +307,7 @@ def _move(action: CorporateAction, allowed: set[str], status: str) -> None:
     if locked.status not in allowed:
         raise ActionNotPossible(f"This action is {locked.get_status_display().lower()}.")
     CorporateAction.objects.filter(pk=action.pk).update(status=status)
-    action.refresh_from_db(fields=["status", "unit_price", "alerts", "applied_at"])
+    action.refresh_from_db(fields=["status", "unit_price", "alerts", "contracts", "applied_at"])
 
 
 def _audit(

@@ -38,6 +38,9 @@ class CorporateAction(models.Model):
     source = models.CharField(max_length=200, blank=True)
     unit_price = PriceField(null=True, help_text="Of a share after it; pays for fractions.")
     alerts = models.JSONField(default=list, help_text="Alerts as they stood before it.")
+    contracts = models.JSONField(
+        default=list, db_default=[], help_text="Futures and options on the share, before and after."
+    )
     announced_at = models.DateTimeField()
     applied_at = models.DateTimeField(null=True)
     reversed_at = models.DateTimeField(null=True)
@@ -73,6 +76,9 @@ class CorporateActionStep(models.Model):
     action = models.ForeignKey(CorporateAction, on_delete=models.PROTECT, related_name="steps")
     portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="+")
     units = models.BigIntegerField(default=0, help_text="Held on the morning of the ex-date.")
+    contracts = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Positions in futures and options on the share."
+    )
     cash = MoneyField(default=0, help_text="Dividend, or fractions sold.")
     orders = models.JSONField(default=list)
     gtts = models.JSONField(default=list)
