@@ -73,6 +73,7 @@ class Client(asyncio.Protocol):
         self.ready: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self.upgraded = False
         self.rest = b""
+        self.farewell = ""
         self.aged = number % options.age_every == 0
 
     def connection_made(self, transport: Any) -> None:
@@ -122,6 +123,9 @@ class Client(asyncio.Protocol):
     def _frame(self, first: int, payload: bytes) -> None:
         if first == 0x89:  # ping
             self.transport.write(b"\x8a" + bytes([0x80 | len(payload)]) + b"\0\0\0\0" + payload)
+        elif first == 0x88:  # close
+            code, reason = int.from_bytes(payload[:2], "big"), payload[2:].decode()
+            self.farewell = f"{code} {reason}"
         elif payload.startswith((b'{"type":"prices_batch"', b'{"type": "price')):
             if self.tally.counting:
                 self.tally.take(payload, aged=self.aged)
@@ -143,7 +147,7 @@ class Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.tally.closed += 1
         if not self.ready.done():
-            self.ready.set_exception(ConnectionError(str(exc)))
+            self.ready.set_exception(ConnectionError(self.farewell or str(exc)))
 
 
 async def run(options: argparse.Namespace) -> dict[str, object]:

@@ -6,6 +6,7 @@ the user's hash, and counts only while its process renews the process's lease: w
 behind stops counting when that lease lapses.
 """
 
+import contextlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -192,6 +193,7 @@ class Quota:
         self._connect = client.register_script(_CONNECT)
         self._change = client.register_script(_CHANGE)
         self._local: dict[int, Allowance] = {}
+        self._owed: set[tuple[int, str]] = set()  # places that Redis did not take back yet
 
     async def connect(self, *, user_id: int, socket_id: str) -> bool:
         """Take one of the user's places for a socket; False when all are taken."""
@@ -242,14 +244,22 @@ class Quota:
         )
 
     async def release(self, *, user_id: int, socket_id: str) -> None:
-        """Give a socket's place and instruments back. When Redis is away its lease does it."""
+        """Give a socket's place and instruments back; `settle` does what Redis refused."""
         if user_id in self._local:
             self._local[user_id].release(socket_id)
             self._forget_if_gone(user_id)
-        try:
-            await self._client.hdel(_user_key(user_id), self._field(socket_id))
-        except RedisError:
-            return
+        self._owed.add((user_id, socket_id))
+        with contextlib.suppress(RedisError):
+            await self._give_back(user_id, socket_id)
+
+    async def settle(self) -> None:
+        """Give back what is owed still: the lease of a living process would keep it for good."""
+        for user_id, socket_id in list(self._owed):
+            await self._give_back(user_id, socket_id)
+
+    async def _give_back(self, user_id: int, socket_id: str) -> None:
+        await self._client.hdel(_user_key(user_id), self._field(socket_id))
+        self._owed.discard((user_id, socket_id))
 
     async def restore(self) -> None:
         """Write every share anew: Redis lost its memory."""

@@ -96,6 +96,7 @@ class Tending:
             if before is None and self._leased:
                 await hub.quota.restore()  # Redis forgot the lease, so it forgot the shares too
             self._leased = True
+            await hub.quota.settle()
         except RedisError:
             self._changed = True
             return

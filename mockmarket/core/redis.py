@@ -60,11 +60,17 @@ def client() -> redis.Redis:
 
 
 def async_client() -> redis.asyncio.Redis:
-    """A new asyncio client; the caller owns it and its event loop."""
-    return redis.asyncio.Redis.from_url(
+    """A new asyncio client; the caller owns it and its event loop.
+
+    Who finds all connections taken waits for one, as long as for an answer: redis-py's plain pool
+    refuses at once, and hundreds of sockets that left together kept their places for good.
+    """
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
         settings.REDIS_URL,
         socket_timeout=ANSWER_SECONDS_MAX,
         socket_connect_timeout=ANSWER_SECONDS_MAX,
         max_connections=20,
+        timeout=ANSWER_SECONDS_MAX,
         retry=AsyncRetry(NoBackoff(), 0),
     )
+    return redis.asyncio.Redis.from_pool(pool)

@@ -1,7 +1,10 @@
 """Who may open a socket, and for how long (S1, T17): on both servers."""
 
+import contextlib
+import time
+
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from mockmarket.core import bus, clock, tickets, tokens
 from mockmarket.core.models import User
@@ -124,6 +127,26 @@ class TestSignOut:
         control.send("ping")
         assert control.wait("pong")
         control.socket.close()
+
+
+@pytest.mark.parametrize("server", stream.SERVERS)
+def test_an_hour_without_action_closes_4408(server: str, db: None) -> None:
+    """With two seconds for an hour. A ping is no action; what is one keeps the socket."""
+    web = WebServer(server, STREAM_IDLE_SECONDS="2")
+    try:
+        with join(web, stream.user()) as idle, join(web, stream.user("control")) as control:
+            began = clock.monotonic()
+            while clock.monotonic() - began < 4:
+                control.send("options", updates="batch")
+                control.wait("options_confirmed")
+                with contextlib.suppress(ConnectionClosed):
+                    idle.send("ping")
+                time.sleep(0.5)
+            assert idle.close_code() == 4408
+            control.send("ping")
+            assert control.wait("pong")
+    finally:
+        web.stop()
 
 
 class TestOrigin:

@@ -1,11 +1,14 @@
 """Ceilings of a user: the pure rules, and the same rules inside Redis."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
 import pytest
+from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
 from marketdata.stream.quota import Allowance, Bucket, Quota, Rules, lease_key
 from mockmarket.core import redis
@@ -123,9 +126,32 @@ class TestRedis:
         decision = await two.change(user_id=user_id, socket_id="b", wanted=NAMES[4:6])
         assert (decision.accepted, decision.rejected) == ([NAMES[4]], [NAMES[5]])
 
-    async def test_counts_in_this_process_while_redis_is_away(self) -> None:
-        from redis.asyncio import Redis
+    async def test_places_of_hundreds_who_leave_together_are_free(
+        self, quotas: tuple[Quota, Quota]
+    ) -> None:
+        """More than the client has connections. The control: a pool that refuses keeps some."""
+        one, two = quotas
+        users = [uuid.uuid4().int % 10**9 for _ in range(300)]
 
+        async def come(user_id: int) -> None:
+            assert await one.connect(user_id=user_id, socket_id="a")
+
+        async def taken() -> int:
+            keys = [redis.key("stream", "user", user_id) for user_id in users]
+            return sum([await two._client.hlen(key) for key in keys])
+
+        await asyncio.gather(*map(come, users))
+        assert await taken() == 300, "some were counted in one process alone"
+        refusing = Redis.from_url(settings.REDIS_URL, max_connections=2)
+        waiting, one._client = one._client, refusing
+        await asyncio.gather(*(one.release(user_id=user, socket_id="a") for user in users))
+        assert await taken() > 0
+        one._client = waiting
+        await one.settle()
+        assert await taken() == 0
+        await refusing.aclose()
+
+    async def test_counts_in_this_process_while_redis_is_away(self) -> None:
         away = Redis.from_url("redis://127.0.0.1:1/0")
         quota = Quota(rules=RULES, client=away, process_id="p", now=lambda: 0.0)
         assert [await quota.connect(user_id=1, socket_id=name) for name in "abc"] == [
