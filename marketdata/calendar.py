@@ -35,8 +35,8 @@ def seed() -> int:
 def read() -> Calendar:
     """The calendar from the database and the settings.
 
-    Years without a row follow the bundled table. Only an invented or replayed market may be
-    always open; Upstox keeps NSE's hours.
+    Years without a row follow the bundled table. A replayed day trades whenever it is played, an
+    invented market never closes unless the settings give it hours; Upstox keeps NSE's.
     """
     rules: list[DayRule] = []
     years: set[int] = set()
@@ -53,8 +53,13 @@ def read() -> Calendar:
     rules += [rule for rule in calendar_table.day_rules() if rule.session_date.year not in years]
     # A rule for named markets is more particular than one for all: it is found first.
     rules.sort(key=lambda rule: (rule.session_date, not rule.markets))
-    always = settings.MARKET_HOURS == "always" and settings.MARKET_SOURCE != "upstox"
-    return Calendar.of(rules, always_open=always)
+    return Calendar.of(rules, always_open=always_open())
+
+
+def always_open() -> bool:
+    """Whether the settings ask for a market that never closes."""
+    source, hours = settings.MARKET_SOURCE, settings.MARKET_HOURS
+    return bool(source == "replay" or (source == "simulated" and hours == "always"))
 
 
 def describe(*, day: date, calendar: Calendar) -> str:

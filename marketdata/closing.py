@@ -22,7 +22,7 @@ from marketdata.models import Candle, ClosingPrice, Instrument, LastPrice
 from marketdata.quotes import Tick
 from marketdata.storage import ROWS_PER_STATEMENT, upsert_candles
 from marketdata.upstox import rest
-from mockmarket.core import clock
+from mockmarket.core import clock, failpoints
 from mockmarket.core.clock import IST
 from mockmarket.core.errors import DomainError
 from mockmarket.core.models import JobRun
@@ -97,6 +97,7 @@ def take(*, market: str, day: date, at: datetime, fetch: Fetch | None = None) ->
     run = _claim(market=market, day=day, at=at)
     if run is None:
         return False
+    failpoints.reach("closing.claimed")
     # The session under way is asked of Upstox: an earlier one is no longer what it quotes.
     is_latest = sessions.session_date(market=market, at=at, calendar=selectors.calendar()) == day
     instruments = _instruments(market)
@@ -106,6 +107,7 @@ def take(*, market: str, day: date, at: datetime, fetch: Fetch | None = None) ->
     final = not unanswered or at >= _due_at(market, day) + GIVE_UP_AFTER
     with transaction.atomic(durable=True):
         stored = _store(instruments, prices, day=day, at=at)
+        failpoints.reach("closing.stored")
         run.state = JobRun.State.DONE if final else JobRun.State.FAILED
         run.finished_at = at
         run.detail = {
@@ -116,6 +118,7 @@ def take(*, market: str, day: date, at: datetime, fetch: Fetch | None = None) ->
             "unanswered": unanswered[:200],
         }
         run.save()
+    failpoints.reach("closing.committed")
     # A new installation closes several past days without data: no news to an operator.
     tell = log.info if stored else log.debug
     tell("session closed", market=market, day=str(day), stored=stored)

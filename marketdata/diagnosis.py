@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from marketdata import calendar_table
+from marketdata import calendar, calendar_table
 from marketdata.models import CalendarDay, Instrument
 from mockmarket.core.clock import IST, from_ms
 from mockmarket.core.doctor import Finding, Level
@@ -49,7 +49,7 @@ def token_expiry(token: str) -> datetime | None:
 
 def check_calendar(at: datetime) -> Iterable[Finding]:
     """Holidays are known for as far ahead as anybody plans."""
-    if settings.MARKET_HOURS == "always" and settings.MARKET_SOURCE != "upstox":
+    if calendar.always_open():
         yield Finding(check="calendar", level=Level.OK, message="the market never closes here")
         return
     known = {day.year for day in CalendarDay.objects.values_list("session_date", flat=True)}

@@ -21,6 +21,19 @@ BLOCK_BYTES: Final = 256 * 1024
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
+def day_of(what: str) -> date | None:
+    """The day that MARKET_REPLAY_DIR tells by its name: a date, a file of ours, or a folder with
+    one. None where it tells none."""
+    path = Path(what)
+    inside = [one.name for one in path.glob(f"*{SUFFIX}")] if path.is_dir() else []
+    for name in (path.name, *inside):
+        try:
+            return date.fromisoformat(name.removesuffix(SUFFIX))
+        except ValueError:
+            continue
+    return None
+
+
 class Writer:
     """Appends frames to DIRECTORY/YYYY-MM-DD.frames. One writer a file."""
 

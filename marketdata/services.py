@@ -1,6 +1,7 @@
 """The only writers of instruments and index members."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,9 +21,7 @@ from marketdata.upstox.rest import USER_AGENT
 from mockmarket.core import clock
 from mockmarket.core.errors import DomainError
 
-UPSTOX_INSTRUMENTS_URL: Final = (
-    "https://assets.upstox.com/market-quote/instruments/exchange/NSE.json.gz"
-)
+UPSTOX_INSTRUMENTS_URL: Final = "https://assets.upstox.com/market-quote/instruments/exchange"
 ROWS_PER_BATCH: Final = 2_000
 # A file that would retire more than this share of a segment is more likely damaged than right.
 RETIRED_SHARE_MAX: Final = 0.5
@@ -91,18 +90,31 @@ def seed_derivatives(*, at: datetime) -> SyncResult:
 
 
 def refresh_instruments() -> SyncResult:
-    """The source's own instrument file of today: new contracts listed, expired ones retired.
+    """The source's own instrument files of today: new contracts listed, expired ones retired.
 
-    Raises requests.RequestException, UnreadableFile or ShrunkFile; then nothing has changed.
+    SENSEX's contracts stand in BSE's file. Raises requests.RequestException, UnreadableFile or
+    ShrunkFile; then that file and those after it have changed nothing.
     """
     if settings.MARKET_SOURCE == "simulated":
-        url = f"{settings.UPSTOX_REST_URL}/market-quote/instruments/exchange/NSE.json.gz"
-        segments: Collection[str] = {"NSE_FO"}
+        base = f"{settings.UPSTOX_REST_URL}/market-quote/instruments/exchange"
+        files: dict[str, Collection[str]] = {"NSE": {"NSE_FO"}}
     else:
-        url, segments = UPSTOX_INSTRUMENTS_URL, {*instruments.SHARES, "NSE_FO", "BSE_FO"}
-    response = requests.get(url, headers={"User-Agent": USER_AGENT}, timeout=(5, 60))
-    response.raise_for_status()
-    return sync_instruments(data=response.content, segments=segments)
+        base = UPSTOX_INSTRUMENTS_URL
+        files = {"NSE": {*instruments.SHARES, "NSE_FO"}, "BSE": {"BSE_FO"}}
+    total = SyncResult(added=0, changed=0, unchanged=0, retired=0, skipped={})
+    for exchange, segments in files.items():
+        url = f"{base}/{exchange}.json.gz"
+        response = requests.get(url, headers={"User-Agent": USER_AGENT}, timeout=(5, 60))
+        response.raise_for_status()
+        found = sync_instruments(data=response.content, segments=segments)
+        total = SyncResult(
+            added=total.added + found.added,
+            changed=total.changed + found.changed,
+            unchanged=total.unchanged + found.unchanged,
+            retired=total.retired + found.retired,
+            skipped=Counter(total.skipped) + Counter(found.skipped),
+        )
+    return total
 
 
 def _from_universe(row: universe.UniverseRow) -> Instrument:

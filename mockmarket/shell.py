@@ -3,17 +3,18 @@
 Outside the apps, because it draws on market and portfolios alike.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
 
-from marketdata import listing, sessions, watchlists
+from marketdata import listing, recording, sessions, watchlists
 from marketdata import selectors as market
 from marketdata.listing import Row
 from marketdata.models import Watchlist
@@ -157,7 +158,7 @@ class Desk:
     def source_sentence(self) -> str:
         return {
             "simulated": _("Prices come from a simulated exchange; they are not the market’s."),
-            "replay": _("Prices are a recorded day, played again; they are not current."),
+            "replay": _replay_sentence(),
             "upstox": _("Prices from the exchange by way of Upstox."),
         }[settings.MARKET_SOURCE]
 
@@ -264,3 +265,17 @@ def _order_words(_language: str | None) -> Labels:
         ("-rejected", _("Rejected")),
         ("-expired", _("Expired")),
     )
+
+
+@cache
+def _replay_day() -> date | None:
+    return recording.day_of(settings.MARKET_REPLAY_DIR)
+
+
+def _replay_sentence() -> str:
+    """A replay says how old its prices are, where the recording's name tells."""
+    day = _replay_day()
+    if day is None:
+        return _("Prices are a recorded day, played again; they are not current.")
+    said = {"day": date_format(day, "j M Y")}
+    return _("Prices of %(day)s, played again; they are not current.") % said

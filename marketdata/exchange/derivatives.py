@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marketdata.exchange import noise
+from marketdata.exchange.hours import Hours
 from marketdata.exchange.listing import VIX_KEY, VIX_USUAL, Listing
 from marketdata.exchange.noise import Floats
 from marketdata.exchange.prices import Market
@@ -178,26 +179,27 @@ def underlyings(market: Market) -> list[Listing]:
     return [row for row in market.listings if row.symbol in wanted and row.fo_lot > 0]
 
 
-def expiries(day: date, *, weekly: bool) -> list[tuple[date, bool]]:
+def expiries(day: date, *, weekly: bool, hours: Hours) -> list[tuple[date, bool]]:
     """(expiry, whether it is a weekly one) listed on `day`, nearest first.
 
-    Months expire on their last Tuesday; the NIFTY also on each Tuesday between.
+    Months expire on their last Tuesday; the NIFTY also on each Tuesday between. A Tuesday without
+    a session passes its expiry to the session before.
     """
-    monthly = [
-        found
-        for offset in range(4)
-        if (
-            found := _last_tuesday(
-                day.year + (day.month - 1 + offset) // 12, (day.month - 1 + offset) % 12 + 1
-            )
-        )
-        >= day
-    ][:2]
-    listed = dict.fromkeys(monthly, False)
+
+    def traded(tuesday: date) -> date:
+        return tuesday if hours.is_session(tuesday) else hours.previous(tuesday)
+
+    months = [
+        (day.year + (day.month - 1 + n) // 12, (day.month - 1 + n) % 12 + 1) for n in range(4)
+    ]
+    monthly = [found for month in months if (found := traded(_last_tuesday(*month))) >= day]
+    listed = dict.fromkeys(monthly[:2], False)
     if weekly:
         first = day + timedelta(days=(_EXPIRY_WEEKDAY - day.weekday()) % 7)
         for number in range(3):
-            listed.setdefault(first + timedelta(days=7 * number), True)
+            found = traded(first + timedelta(days=7 * number))
+            if found >= day:
+                listed.setdefault(found, True)
     return sorted(listed.items())
 
 
@@ -227,7 +229,7 @@ def _contracts(market: Market, underlying: Listing, day: date) -> list[Contract]
     step = _step(underlying)
     row = market.rows[underlying.key]
     out = []
-    for expiry, weekly in expiries(day, weekly=underlying.symbol == "NIFTY"):
+    for expiry, weekly in expiries(day, weekly=underlying.symbol == "NIFTY", hours=market.hours):
         if not weekly:
             out.append(_contract(underlying, expiry, 0.0, "FUT", weekly=False))
         first = expiry - timedelta(days=_LISTED_DAYS)

@@ -44,3 +44,11 @@ test("presets need every strike that they name", () => {
   assert.deepEqual(preset("condor", chain), []);
   assert.deepEqual(preset("unknown", chain), []);
 });
+
+test("a preset's strikes stand one expected move apart", () => {
+  const strikes = Array.from({ length: 21 }, (_, row) => 90 + row);
+  const side = { price: strikes.map(() => 1) };
+  const chain = { strikes, spot: 100, calls: side, puts: side, deviation: 3.2 };
+  assert.deepEqual(preset("strangle", chain).map((leg) => leg.strike), [103, 97]);
+  assert.deepEqual(preset("condor", chain).map((leg) => leg.strike), [94, 97, 103, 106]);
+});

@@ -1,11 +1,13 @@
 """The reconciler: each minute, what should be true by now is made true, whatever step fails."""
 
+import http.server
+import threading
 from datetime import datetime, timedelta
 
 import pytest
 import requests
 
-from marketdata import alarms, broker, closing, mirror, selectors, upkeep
+from marketdata import alarms, broker, closing, instruments, mirror, selectors, upkeep
 from marketdata import services as listings
 from marketdata.models import Candle, Instrument, NewsItem, NewsSource
 from mockmarket.core import redis as store
@@ -47,6 +49,40 @@ def test_the_days_instrument_file_comes_once_and_only_in_the_window(settings, sh
         assert isinstance(first, listings.SyncResult)
         assert first.added == Instrument.objects.filter(segment="NSE_FO").count() > 1_000
         assert upkeep.reconcile(at=OPEN + timedelta(minutes=1))["instruments"] is None
+
+
+def test_the_live_source_brings_bse_s_contracts_too_and_a_replay_nothing(
+    settings, share, monkeypatch
+):
+    asked, synced = [], []
+
+    class Files(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    def sync(*, data, segments):
+        synced.append(set(segments))
+        return listings.SyncResult(1, 0, 0, 0, {"broken": 1})
+
+    monkeypatch.setattr(listings, "sync_instruments", sync)
+    with http.server.HTTPServer(("127.0.0.1", 0), Files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(listings, "UPSTOX_INSTRUMENTS_URL", url)
+        settings.MARKET_SOURCE = "replay"
+        assert upkeep.reconcile(at=OPEN)["instruments"] is None
+        assert asked == []
+        settings.MARKET_SOURCE = "upstox"
+        found = listings.refresh_instruments()
+        server.shutdown()
+    assert asked == ["/NSE.json.gz", "/BSE.json.gz"]
+    assert synced == [{*instruments.SHARES, "NSE_FO"}, {"BSE_FO"}]
+    assert (found.added, found.skipped["broken"]) == (2, 2)
 
 
 def test_a_step_that_fails_raises_its_alarm_is_tried_again_and_stops_no_other(

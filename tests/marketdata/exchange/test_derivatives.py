@@ -15,7 +15,7 @@ from marketdata import instruments, universe
 from marketdata.exchange import derivatives
 from marketdata.exchange.derivatives import Board
 from marketdata.exchange.envelope import Answer, Refusal
-from marketdata.exchange.hours import ALWAYS
+from marketdata.exchange.hours import ALWAYS, NSE
 from marketdata.exchange.listing import from_universe
 from marketdata.exchange.prices import Market
 from marketdata.exchange.requests import Request
@@ -75,7 +75,24 @@ def chain() -> Any:
     ],
 )
 def test_expiries(day: date, weekly: bool, expected: list[str]) -> None:
-    found = derivatives.expiries(day, weekly=weekly)
+    found = derivatives.expiries(day, weekly=weekly, hours=ALWAYS)
+    assert [str(expiry) for expiry, _ in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        # Tuesday 24 November 2026 is a holiday: Monday is the month's last day.
+        (date(2026, 11, 20), ["2026-11-23", "2026-12-01", "2026-12-08", "2026-12-29"]),
+        (date(2026, 11, 23), ["2026-11-23", "2026-12-01", "2026-12-08", "2026-12-29"]),
+        (
+            date(2026, 11, 25),
+            ["2026-12-01", "2026-12-08", "2026-12-15", "2026-12-29", "2027-01-26"],
+        ),
+    ],
+)
+def test_an_expiry_on_a_holiday_comes_a_session_earlier(day: date, expected: list[str]) -> None:
+    found = derivatives.expiries(day, weekly=True, hours=NSE)
     assert [str(expiry) for expiry, _ in found] == expected
 
 

@@ -110,10 +110,14 @@ class Command(BaseCommand):
 
 
 def _check_replay() -> None:
-    if settings.MARKET_SOURCE == "replay" and not Path(settings.MARKET_REPLAY_DIR).is_dir():
+    if settings.MARKET_SOURCE != "replay":
+        return
+    what = settings.MARKET_REPLAY_DIR
+    day = settings.VAR_DIR / "recordings" / f"{what}.frames"
+    if not what or not (day.is_file() or Path(what).exists()):
         raise CommandError(
-            f"MARKET_REPLAY_DIR must be the folder of a recorded day,"
-            f" was {settings.MARKET_REPLAY_DIR!r}"
+            "MARKET_REPLAY_DIR must name a recorded day: a date that VAR_DIR/recordings holds,"
+            f" a file or a folder; was {what!r}"
         )
 
 
