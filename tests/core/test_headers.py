@@ -1,7 +1,13 @@
 """What every answer of a production site carries (S8), and whose word about addresses counts."""
 
+import uuid
+
 import pytest
+import requests
 from django.test import Client, override_settings
+
+from mockmarket.core import redis
+from tests.support.stream import WebServer
 
 pytestmark = pytest.mark.django_db
 
@@ -41,3 +47,24 @@ def test_over_https_browsers_are_told_to_stay_there() -> None:
         answer = Client().get("/login/", secure=True)
     assert "max-age=31536000; includeSubDomains" in answer["Strict-Transport-Security"]
     assert answer.cookies["csrftoken"]["secure"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("trusted", "counted"), [("127.0.0.1", "203.0.113.9"), ("10.9.9.9", "127.0.0.1")]
+)
+def test_a_forwarded_address_counts_from_a_trusted_proxy_only(trusted: str, counted: str) -> None:
+    """S5: sign-ins are counted by the client's address, which only the proxy may state."""
+    name = f"nobody-{uuid.uuid4().hex[:8]}"
+    server = WebServer("uvicorn", TRUSTED_PROXIES=trusted)
+    try:
+        requests.post(
+            f"{server.origin}/api/v1/auth/token/",
+            json={"username": name, "password": "x"},
+            headers={"X-Forwarded-For": "203.0.113.9"},
+            timeout=10,
+        )
+    finally:
+        server.stop()
+    [key] = redis.client().keys(redis.key("throttle", f"login:*:{name}"))
+    assert key.decode().endswith(f"login:{counted}:{name}")

@@ -65,6 +65,12 @@ def test_without_redis_orders_keep_a_limit_and_nobody_signs_in(
     assert answer["Retry-After"] == "5"
 
 
+def test_control_with_redis_the_same_sign_in_is_judged() -> None:
+    body = {"username": f"alice-{uuid.uuid4().hex[:8]}", "password": "x"}
+    answer = client_of(None).post("/api/v1/auth/token/", body, format="json")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_credentials")
+
+
 def test_a_token_has_a_share_and_its_owner_the_rest(settings: Settings) -> None:
     settings.ORDERS_PER_SECOND = settings.ORDERS_PER_MINUTE = 6
     settings.READS_PER_SECOND = 1000
