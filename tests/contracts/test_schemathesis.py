@@ -1,8 +1,8 @@
 """Every operation of the OpenAPI document, tried with what fits its schema and what does not.
 
 Requests go through the whole Django stack in this process, as a student and as staff, against a
-world where each kind of object exists. `make test` tries the document's examples and the bounds of
-every parameter and field; `make faults` adds random ones, the search for which is the costly part.
+world where each kind of object exists. `make test` tries the document's examples, the bounds of
+every parameter and field, and a few random requests; `make faults` many random ones.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import schemathesis
 from django.conf import settings as django_settings
@@ -49,9 +50,6 @@ def operations_with_tests(
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Every `of`-th operation from number `part`, by name; calling its test tries all its cases."""
     config = SchemathesisConfig.from_path(HERE / "schemathesis.toml")
-    project = config.projects.get_default()
-    project.generation.max_examples = max(1, examples)
-    project.phases.fuzzing.enabled = examples > 0
     schema = schemathesis.openapi.from_dict(json.loads(DOCUMENT.read_text()), config=config)
     schema.app = get_wsgi_application()
     labels = sorted(found.ok().label for found in schema.get_all_operations())
@@ -60,7 +58,9 @@ def operations_with_tests(
     def tried(case: schemathesis.Case) -> None:
         send(case)
 
-    for found in get_all_tests(schema=schema, test_func=tried, settings=None, given_kwargs={}):
+    # Said here: a number in the configuration's default project does not reach the operations.
+    limits = hypothesis.settings(max_examples=examples)
+    for found in get_all_tests(schema=schema, test_func=tried, settings=limits, given_kwargs={}):
         operation, test = found.ok()
         yield operation.label, test
 
@@ -120,17 +120,17 @@ def failures(world: World, *, part: int, of: int, examples: int, each: bool) -> 
     return wrong
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)  # minutes where much else runs
 @pytest.mark.parametrize("part", [0, 1])
 def test_no_fault_and_no_undocumented_answer(part: int, world: World) -> None:
-    wrong = failures(world, part=part, of=2, examples=0, each=False)
+    wrong = failures(world, part=part, of=2, examples=4, each=False)
     assert wrong == {}, "\n\n".join("\n".join([name, *found]) for name, found in wrong.items())
 
 
-@pytest.mark.fault  # minutes: twenty times as many bodies, each sent by the student and by staff
+@pytest.mark.fault  # minutes: a hundred random cases each, all sent by the student and by staff
 @pytest.mark.timeout(1800)
 def test_no_fault_in_many_more_tries(world: World) -> None:
-    wrong = failures(world, part=0, of=1, examples=20, each=True)
+    wrong = failures(world, part=0, of=1, examples=100, each=True)
     assert wrong == {}, "\n\n".join("\n".join([name, *found]) for name, found in wrong.items())
 
 
