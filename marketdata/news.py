@@ -48,7 +48,7 @@ _COMMON: Final = frozenset(
     {
         "limited", "ltd", "india", "indian", "company", "corporation", "corp", "industries",
         "bank", "and", "the", "of", "services", "finance", "financial", "enterprises",
-        "international", "global", "power", "steel", "motors", "energy",
+        "international", "global", "power", "steel", "motors", "energy", "exchange",
     }
 )  # fmt: skip
 

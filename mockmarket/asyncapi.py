@@ -35,6 +35,8 @@ class OrderData(_Data):
     average_price: float | None
     status: str
     status_reason: str
+    status_reason_code: str
+    status_reason_values: dict[str, str]
     portfolio_id: int
     contest: str
     updated_at: str
@@ -128,6 +130,9 @@ class AlertData(_Data):
     threshold: float
     price: float
     fired_at: str
+    happened: str
+    happened_code: str
+    happened_values: dict[str, str]
     title: str
     message: str
 

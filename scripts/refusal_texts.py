@@ -25,10 +25,11 @@ WORDS = (
     "price", "trigger price", "above", "below", "lower", "upper", "draft", "open", "running",
     "frozen", "finished", "cancelled", "filled", "rejected", "expired", "Watching the price",
     "Waits for its entry", "Triggered", "Refused when it fired", "Not filled",
-    "waits for the next session", "stale_quote: the newest price is {0}",
+    "Draft", "Open to join", "Running", "Frozen", "Finished", "Archived",
 )  # fmt: skip
 TARGET = ROOT / "mockmarket" / "core" / "refusal_texts.py"
-# What an order's `status_reason` is set to, where these are called or given by name.
+
+# What reaches people as the reason of a change, where these are called.
 REASONS = {"reason", "status_reason"}
 
 

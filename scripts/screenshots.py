@@ -1,4 +1,4 @@
-"""Write screenshots of every page, in both themes and two widths, to screenshots/.
+"""Write screenshots of every page, in both themes and two widths, to screenshots/; ten in Hindi.
 
 `python scripts/screenshots.py [URL]` against a running demonstration (`make run`); the password
 is read from var/demo_password or DEMO_PASSWORD. A student without a position trades first, so
@@ -11,6 +11,7 @@ import re
 import sys
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, StorageState, ViewportSize, sync_playwright
 
@@ -26,9 +27,18 @@ SIZES: dict[str, ViewportSize] = {
     "phone": {"width": 360, "height": 740},
 }
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-SETTLE_MS = 1500
+SETTLE_MS = 1200
+SECONDS = 60_000
+LANGUAGE_COOKIE = "django_language"
+# The modules have started; bare pages have none.
+READY = "html[data-ready] body, body:not([hx-boost])"
 # What the student buys, and whether the whole day or only with a limit that waits.
 TRADES = (("RELIANCE", 40, 0), ("TCS", 25, 0), ("SBIN", 100, 0), ("INFY", 60, 0), ("ITC", 200, 97))
+# What a reader in Hindi sees most.
+HINDI = (
+    "/", "/market/", "/movers/", "/sectors/", "/stocks/RELIANCE/", "/portfolio/",
+    "/orders/?show=all", "/funds/", "/contests/", "/learn/",
+)  # fmt: skip
 # Pictures of the documentation: page, size, theme, and whether the ticket stands open.
 README = {
     "dashboard-dark": ("/", "laptop", "dark", False),
@@ -74,7 +84,8 @@ def open_ticket(page: Page) -> float:
 
 def trade(page: Page, url: str, symbol: str, quantity: int, percent: int) -> None:
     """Buy at the market, or with a limit at so many percent of the price."""
-    page.goto(f"{url}/stocks/{symbol}/")
+    page.goto(f"{url}/stocks/{symbol}/", timeout=SECONDS)
+    page.wait_for_selector(READY, timeout=SECONDS)
     price = open_ticket(page)
     page.fill("#t-quantity", str(quantity))
     if percent:
@@ -90,9 +101,9 @@ def name_of(path: str) -> str:
 
 def picture(page: Page, url: str, path: str, file: Path, *, ticket: bool = False) -> None:
     """One page once it has settled."""
-    page.goto(url + path)
+    page.goto(url + path, timeout=SECONDS)
+    page.wait_for_selector(READY, timeout=SECONDS)
     if ticket:
-        page.wait_for_selector("html[data-ready]")
         open_ticket(page)
         page.fill("#t-quantity", "25")
     page.wait_for_timeout(SETTLE_MS)
@@ -103,6 +114,7 @@ def picture(page: Page, url: str, path: str, file: Path, *, ticket: bool = False
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("url", nargs="?", default="http://127.0.0.1:8000")
+    parser.add_argument("--size", choices=SIZES, help="only this width")
     parser.add_argument("--readme", action="store_true", help="renew docs/images too")
     options = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
@@ -114,6 +126,8 @@ def main() -> None:
         )
         state = log_in(browser, options.url)
         for size, viewport in SIZES.items():
+            if options.size not in {None, size}:
+                continue
             for theme in THEMES:
                 context = browser.new_context(
                     viewport=viewport, color_scheme=theme, storage_state=state
@@ -126,6 +140,11 @@ def main() -> None:
                 for path in pages:
                     file = FOLDER / f"{name_of(path)}-{size}-{theme}.png"
                     picture(page, options.url, path, file)
+                if theme == "light":
+                    host = {"domain": urlsplit(options.url).hostname or "", "path": "/"}
+                    context.add_cookies([{"name": LANGUAGE_COOKIE, "value": "hi", **host}])
+                    for path in HINDI:
+                        picture(page, options.url, path, FOLDER / f"{name_of(path)}-{size}-hi.png")
                 context.close()
         browser.close()
     sys.stdout.write(f"{len(list(FOLDER.glob('*.png')))} pictures in {FOLDER}\n")

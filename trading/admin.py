@@ -8,6 +8,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from mockmarket.core.admin_base import AuditedAdmin, ReadOnlyAdmin, link
+from mockmarket.core.records import english
 from trading import admin_corporate_actions as admin_corporate_actions
 from trading.models import Alert, AlertEvent, ChargeSchedule, EngineFence, Fill, Gtt, Order
 
@@ -179,11 +180,15 @@ class AlertAdmin(ReadOnlyAdmin):
 class AlertEventAdmin(ReadOnlyAdmin):
     """Alerts that fired."""
 
-    list_display = ["fired_at", "owner", "message", "price"]
+    list_display = ["fired_at", "owner", "happened", "price"]
     list_select_related = ["alert__user", "alert__instrument"]
     search_fields = ["message", "alert__user__username"]
     date_hierarchy = "fired_at"
     ordering = ["-fired_at"]
+
+    @admin.display(description="What happened")
+    def happened(self, obj: AlertEvent) -> str:
+        return english(obj.message)
 
     @admin.display(description="User", ordering="alert__user__username")
     def owner(self, obj: AlertEvent) -> str | SafeString:

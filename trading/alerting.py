@@ -11,9 +11,9 @@ from django.db.models import F, QuerySet
 
 from marketdata import selectors as market
 from marketdata.models import Instrument
-from mockmarket.core import bus
+from mockmarket.core import bus, records
 from mockmarket.core.errors import DomainError, NotFound
-from mockmarket.core.formats import number, rupees
+from mockmarket.core.formats import rupees
 from mockmarket.core.models import User
 from mockmarket.core.money import price as exact_price
 from trading.alerts import Kind, Watch
@@ -158,7 +158,7 @@ def keep(*, fired: Sequence[Fired], rearmed: Sequence[int], at: datetime) -> int
             if changed != 1:
                 continue
             alert = Alert.objects.select_related("instrument").get(pk=one.alert_id)
-            message = _message(alert, one)
+            message = _message(alert, one.price)
             AlertEvent.objects.create(
                 alert=alert, fired_at=one.at, price=exact_price(one.price), message=message
             )
@@ -168,19 +168,14 @@ def keep(*, fired: Sequence[Fired], rearmed: Sequence[int], at: datetime) -> int
     return len(told)
 
 
-def _message(alert: Alert, fired: Fired) -> str:
-    price = rupees(fired.price)
-    match Kind(alert.kind):
-        case Kind.PRICE_ABOVE:
-            return f"rose to {price} (set at {rupees(alert.threshold)})"
-        case Kind.PRICE_BELOW:
-            return f"fell to {price} (set at {rupees(alert.threshold)})"
-        case Kind.PERCENT_MOVE:
-            return f"has moved {number(alert.threshold)}% today, now {price}"
-        case Kind.VOLUME_SPIKE:
-            return f"trades over {number(alert.threshold)} times its usual volume, at {price}"
-        case _:
-            return f"left the day’s range, now {price}"
+# What an alert's threshold is called in the record of its firing.
+_UNITS: Final = {Kind.PERCENT_MOVE: "percent", Kind.VOLUME_SPIKE: "times"}
+
+
+def _message(alert: Alert, price: float) -> str:
+    """The record of a firing."""
+    values = {_UNITS.get(Kind(alert.kind), "threshold"): alert.threshold, "price": price}
+    return records.record(alert.kind.lower(), **values)
 
 
 def _payload(alert: Alert, fired: Fired, message: str) -> dict[str, Any]:
@@ -192,7 +187,8 @@ def _payload(alert: Alert, fired: Fired, message: str) -> dict[str, Any]:
         "threshold": float(alert.threshold),
         "price": fired.price,
         "fired_at": fired.at.isoformat(),
-        "title": f"{alert.instrument.symbol} {message}",
+        **records.told(message, "happened"),
+        "title": f"{alert.instrument.symbol} {records.english(message)}",
         "message": alert.note,
     }
 

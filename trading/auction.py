@@ -20,6 +20,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from mockmarket.core.records import record
 from trading.matching import Decision, Market, Match, Working
 
 
@@ -89,7 +90,7 @@ def close_out(*, order: Working, market: Market, reason: str) -> Decision:
             return Decision()
     return Decision(
         matches=(Match(order.open_quantity, price),),
-        path=(f"{reason}: everything trades at {price.normalize():f}",),
+        path=(record("one_price", kind=reason, price=f"{price.normalize():f}"),),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from mockmarket.core.errors import DomainError
+from mockmarket.core.formats import number
 from trading.bands import to_tick
 
 SIDES = ("BUY", "SELL")
@@ -155,7 +156,7 @@ def check_quantity(quantity: object) -> int:
         message = "Enter a whole number of at least 1."
         raise InvalidQuantity(message, fields={"quantity": message})
     if quantity > QUANTITY_MAX:
-        message = f"An order is at most {QUANTITY_MAX:,} units."
+        message = f"An order is at most {number(QUANTITY_MAX, places=0)} units."
         raise InvalidQuantity(message, fields={"quantity": message})
     return quantity
 
@@ -195,7 +196,8 @@ def check_terms(draft: OrderDraft, terms: Terms) -> None:
         message = f"{terms.symbol} trades in lots of {terms.lot_size}."
         raise InvalidLot(message, fields={"quantity": message})
     if terms.freeze_quantity and draft.quantity > terms.freeze_quantity:
-        message = f"The exchange takes at most {terms.freeze_quantity:,} in one order."
+        most = number(terms.freeze_quantity, places=0)
+        message = f"The exchange takes at most {most} in one order."
         raise FreezeQuantity(message, fields={"quantity": message})
     for name, price in (("price", draft.price), ("trigger_price", draft.trigger_price)):
         if price is not None and to_tick(price, terms.tick_size, up=False) != price:

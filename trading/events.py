@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from mockmarket.core import records
 from mockmarket.core.formats import rupees
 from portfolios.models import Portfolio
 from trading.models import CorporateAction, CorporateActionStep, Fill, Order
@@ -29,7 +30,7 @@ def order_update(order: Order) -> dict[str, Any]:
         "trigger_price": order.trigger_price,
         "average_price": order.average_price,
         "status": str(order.status),
-        "status_reason": order.status_reason,
+        **records.told(order.status_reason, "status_reason"),
         "portfolio_id": order.portfolio_id,
         "contest": order.portfolio.contest.slug,
         "updated_at": order.updated_at,

@@ -22,6 +22,7 @@ from marketdata.quotes import Quote, Tick
 from marketdata.sessions import MARKETS
 from marketdata.upstox import wire
 from mockmarket.core import clock
+from mockmarket.core.records import english
 from trading.bands import to_tick
 from trading.desk import Desk
 from trading.live import LiveOrder
@@ -234,7 +235,9 @@ def _line(row: Row) -> str:
     order = row.plan.name
     if row.limit is not None:
         order += f" at {_text(row.limit)}"
-    rule = "; ".join(part for part in row.decided.decision.path if not part.startswith("quote"))
+    rule = "; ".join(
+        english(step) for step in row.decided.decision.path if not step.startswith("quote ")
+    )
     age = row.decided.look.now_ms - market.received_ms
     return (
         f"| {at:%H:%M:%S}.{at.microsecond // 1_000:03d} | {order}"

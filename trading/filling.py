@@ -6,8 +6,10 @@
 from datetime import date, datetime
 from decimal import Decimal
 
+from mockmarket.core.formats import rupees
 from mockmarket.core.money import ZERO, money
 from mockmarket.core.money import price as exact_price
+from mockmarket.core.records import record
 from portfolios import booking, ledger, positions
 from portfolios.contests import rules_of
 from portfolios.models import LedgerEntry, Position
@@ -21,11 +23,11 @@ UNSETTLED_PART = Decimal("0.20")  # of a delivery sale, usable from the next ses
 
 
 def fill_order(state: Batch, order: Order, decided: Decided, matched: Match, step: int) -> str:
-    """Book one fill of a locked order; a refusal's text when funds or holdings forbid it."""
+    """Book one fill of a locked order; the record of why funds or holdings forbid it, else ""."""
     portfolio = order.portfolio
     position = _position(state, order, decided.at)
     if order.product == "CNC" and not order.buy and position.quantity < matched.quantity:
-        return f"insufficient_holdings: {position.quantity} are left to sell"
+        return record("insufficient_holdings", left=position.quantity)
     session = selectors.session_date(
         market_name=quoting.market_name(order.instrument), at=decided.at
     )
@@ -56,10 +58,10 @@ def fill_order(state: Batch, order: Order, decided: Decided, matched: Match, ste
         ),
     )
     if _opens_unmargined(order, before=position.quantity, after=book.quantity):
-        return "insufficient_margin: the position that it was to close is gone"
+        return record("insufficient_margin")
     free = portfolio.cash - portfolio.reserved + order.reserved - portfolio.debt
     if effect.margin > 0 and -effect.cash > free - portfolio.unsettled:
-        return "insufficient_cash: the margin is no longer there"
+        return record("insufficient_cash")
 
     order.filled_quantity += matched.quantity
     order.turnover = turnover
@@ -225,7 +227,7 @@ def _post(state: Batch, fill: Fill, effect: positions.Effect) -> None:
         reference=f"fill:{fill.pk}",
         description=(
             f"{verb} {fill.quantity} {order.instrument.symbol}"
-            f" at ₹{fill.price:,.2f} ({order.product})"
+            f" at {rupees(fill.price)} ({order.product})"
         ),
         postings=postings,
         funds=funds,

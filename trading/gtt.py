@@ -18,6 +18,7 @@ from marketdata.models import Instrument
 from mockmarket.core import bus
 from mockmarket.core.errors import DomainError, NotFound
 from mockmarket.core.models import User
+from mockmarket.core.records import record
 from portfolios import booking
 from portfolios.models import Portfolio
 from portfolios.selectors import access_portfolio
@@ -149,7 +150,7 @@ def cancel_gtt(*, user: User, gtt_id: uuid.UUID | str, at: datetime) -> Gtt:
         gtt = _lock(found.pk, found.portfolio_id)
         if gtt.status not in LIVE:
             raise services.OrderNotLive(f"It is {gtt.get_status_display().lower()} already.")
-        _end(gtt, Gtt.Status.CANCELLED, "cancelled by its owner", at=at)
+        _end(gtt, Gtt.Status.CANCELLED, record("by_owner"), at=at)
     return gtt
 
 
@@ -256,7 +257,7 @@ def expire(*, at: datetime) -> int:
 
 def end_intraday(*, gtt_id: uuid.UUID, portfolio_id: int, at: datetime) -> None:
     """The day's square-off takes over from an intraday instruction."""
-    end(gtt_id=gtt_id, portfolio_id=portfolio_id, reason="intraday trading has ended", at=at)
+    end(gtt_id=gtt_id, portfolio_id=portfolio_id, reason=record("intraday_over"), at=at)
 
 
 def end(*, gtt_id: uuid.UUID, portfolio_id: int, reason: str, at: datetime) -> None:
@@ -351,7 +352,7 @@ def _release_entry(gtt: Gtt, *, at: datetime) -> None:
     services.end_order(
         order=order,
         event=lifecycle.Event.CANCEL,
-        reason="a leg of its bracket has fired",
+        reason=record("bracket_fired"),
         at=at,
     )
 

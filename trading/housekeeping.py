@@ -19,6 +19,7 @@ from marketdata.sessions import Phase
 from mockmarket.core import clock
 from mockmarket.core.errors import DomainError
 from mockmarket.core.money import ZERO, money
+from mockmarket.core.records import record
 from portfolios import booking
 from portfolios.contests import rules_of
 from portfolios.models import Contest, Portfolio, Position
@@ -75,7 +76,7 @@ def _expire(report: Report, *, at: datetime) -> None:
     found = Order.objects.filter(status__in=lifecycle.LIVE).exclude(status=Status.QUEUED)
 
     def expire(order: Order) -> None:
-        services.end_order(order=order, event=Event.EXPIRE, reason="the day is over", at=at)
+        services.end_order(order=order, event=Event.EXPIRE, reason=record("day_over"), at=at)
         report.expired += 1
 
     for session, cas, segment in set(
@@ -120,9 +121,7 @@ def _square_off(report: Report, *, at: datetime) -> None:
     """From the contest's time on: cancel live MIS orders, then flatten each MIS position."""
 
     def cancel(order: Order) -> None:
-        services.end_order(
-            order=order, event=Event.CANCEL, reason="intraday trading has ended", at=at
-        )
+        services.end_order(order=order, event=Event.CANCEL, reason=record("intraday_over"), at=at)
         report.cancelled += 1
 
     live = (

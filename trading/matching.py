@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from marketdata.quotes import Level
+from mockmarket.core.records import record
 from trading.bands import to_tick
 
 CONTINUOUS = "CONTINUOUS"
@@ -107,7 +108,7 @@ class Decision:
     """What one look at the market does to an order.
 
     `waiting` is the reason why a due order cannot fill on this quote. `path` names the rules
-    that led here, in order, for people.
+    that led here, in order. These and `cancel` are records (core/records.py).
     """
 
     matches: tuple[Match, ...] = ()
@@ -148,16 +149,16 @@ def match(
         if not _reaches_trigger(order, market):
             return NOTHING
         triggered = True
-        path.append(f"stop: last price {_text(market.last_price)} reached {_text(order.trigger)}")
+        path.append(record("stop", last=_text(market.last_price), trigger=_text(order.trigger)))
     woken = triggered and not (order.triggered or order.trigger is None)
     age = now_ms - market.received_ms
     if age > settings.quote_age_ms_max:
         return Decision(
             triggered=woken,
-            waiting=f"stale_quote: the newest price is {age / 1000:.0f} s old",
+            waiting=record("stale_quote", seconds=f"{age / 1000:.0f}"),
             path=tuple(path),
         )
-    path.append(f"quote: {age} ms old, from {market.source}")
+    path.append(record("quote", age=age, source=market.source))
 
     book = _fresh_book(market, settings, now_ms)
     if order.resting:
@@ -169,7 +170,7 @@ def match(
     left = order.open_quantity - sum(found.quantity for found in matches)
     cancel = ""
     if order.ioc and left:
-        cancel = "ioc: what could not fill at once is cancelled"
+        cancel = record("ioc")
     return Decision(
         matches=tuple(matches),
         triggered=woken,
@@ -214,10 +215,12 @@ def _walk(order: Working, market: Market, offers: Sequence[Level], path: list[st
             matches.append(Match(taken, level.price))
             left -= taken
     side = "ask" if order.buy else "bid"
-    if matches:
-        path.append(f"take: walked {len(matches)} {side} level{'s' * (len(matches) > 1)}")
+    if len(matches) > 1:
+        path.append(record("take_levels", levels=len(matches), side=side))
+    elif matches:
+        path.append(record("take_level", side=side))
     else:
-        path.append(f"take: no {side} within {_text(order.limit)}")
+        path.append(record("take_none", side=side, limit=_text(order.limit)))
     return matches
 
 
@@ -236,14 +239,14 @@ def _rest(
     shown = sum(level.quantity for level in offers or () if _acceptable(order, market, level.price))
     quantity = min(order.open_quantity, shown)
     if quantity:
-        path.append(f"rest: the other side shows {shown} at {_text(limit)} or better")
+        path.append(record("rest_shown", shown=shown, limit=_text(limit)))
     through = market.last_price is not None and (
         market.last_price < limit if order.buy else market.last_price > limit
     )
     if through and traded and quantity < order.open_quantity:
         share = min(order.open_quantity - quantity, traded)
         quantity += share
-        path.append(f"rest: trades at {_text(market.last_price)} went through, share {traded}")
+        path.append(record("rest_through", last=_text(market.last_price), share=traded))
     return [Match(quantity, limit)] if quantity else []
 
 
@@ -252,7 +255,7 @@ def _without_book(
 ) -> list[Match]:
     """Price a taking order where no book is displayed: model spread and slippage."""
     if market.last_price is None:
-        path.append("model: no book and no last price")
+        path.append(record("model_unknown"))
         return []
     left = order.open_quantity
     share = Decimal(0)
@@ -265,9 +268,9 @@ def _without_book(
         market.last_price + (away if order.buy else -away), market.tick_size, up=order.buy
     )
     if price <= 0 or not _acceptable(order, market, price):
-        path.append(f"model: {_text(price)} is beyond the limit or the band")
+        path.append(record("model_beyond", price=_text(price)))
         return []
-    path.append(f"model: no book shown; last {_text(market.last_price)} and {bps:.1f} bps")
+    path.append(record("model", last=_text(market.last_price), bps=f"{bps:.1f}"))
     return [Match(left, price)]
 
 

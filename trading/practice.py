@@ -6,6 +6,7 @@ from django.db import transaction
 
 from mockmarket.core.errors import DomainError
 from mockmarket.core.models import User
+from mockmarket.core.records import record
 from portfolios import booking, services
 from portfolios.models import Contest, Portfolio, Position
 from trading import lifecycle
@@ -44,7 +45,7 @@ def _leave(portfolio: Portfolio, *, at: datetime) -> None:
     for order in live.filter(portfolio=portfolio, status__in=lifecycle.LIVE).order_by("pk"):
         order.portfolio = portfolio
         end_order(
-            order=order, event=lifecycle.Event.CANCEL, reason="practice was started afresh", at=at
+            order=order, event=lifecycle.Event.CANCEL, reason=record("practice_restarted"), at=at
         )
     portfolio.left_at = at
     portfolio.save(update_fields=["left_at"])

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from mockmarket.core.errors import DomainError
+from mockmarket.core.formats import rupees
 from mockmarket.core.money import ZERO
 from portfolios.contests import EVERYTHING, Rules
 from trading.bands import to_tick
@@ -182,7 +183,7 @@ def check_rules(
     value = price * draft.quantity
     if rules.order_value_max is not None and value > rules.order_value_max:
         raise ContestRule(
-            "order_value_max", f"One order is worth at most ₹{rules.order_value_max:,}."
+            "order_value_max", f"One order is worth at most {rupees(rules.order_value_max)}."
         )
     _check_pace(rules, standing, at)
     if opening and rules.position_percent_max is not None:
@@ -229,5 +230,8 @@ def check_cash(*, needed: Decimal, available: Decimal) -> None:
     """Raises InsufficientCash with both amounts."""
     if needed > available:
         short = needed - max(available, ZERO)
-        message = f"This needs ₹{needed:,} and you have ₹{available:,}: ₹{short:,} short."
+        message = (
+            f"Not enough cash: this order needs {rupees(needed)}, you have {rupees(available)}:"
+            f" {rupees(short)} short."
+        )
         raise InsufficientCash(message, fields={"quantity": message})

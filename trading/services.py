@@ -15,6 +15,7 @@ from mockmarket.core import bus, clock
 from mockmarket.core.errors import DomainError
 from mockmarket.core.models import User
 from mockmarket.core.money import ZERO
+from mockmarket.core.records import record
 from portfolios import booking, journal
 from portfolios.models import Portfolio, Position
 from portfolios.selectors import access_portfolio
@@ -162,7 +163,7 @@ def place_exit(
         product=position.product,
         quantity=abs(position.quantity),
         status=lifecycle.Status.OPEN,
-        status_reason="squared off by the system",
+        status_reason=record("squared_off"),
         client_order_id=client_order_id,
         placed_at=at,
         updated_at=at,
@@ -195,7 +196,7 @@ def cancel_order(*, user: User, order_id: uuid.UUID | str, at: datetime) -> Orde
     found = selectors.own_order(user=user, order_id=order_id)
     with transaction.atomic(durable=True):
         order = lock_order(order=found)
-        end_order(order=order, event=lifecycle.Event.CANCEL, reason="cancelled by its owner", at=at)
+        end_order(order=order, event=lifecycle.Event.CANCEL, reason=record("by_owner"), at=at)
     return order
 
 
@@ -306,18 +307,16 @@ def placed_before(portfolio: Portfolio, draft: OrderDraft) -> Order | None:
 
 def _first_status(prepared: preparing.Prepared, *, now_ms: int) -> tuple[lifecycle.Status, str]:
     if prepared.queued:
-        return lifecycle.Status.QUEUED, "waits for the next session"
+        return lifecycle.Status.QUEUED, record("next_session")
     if prepared.draft.stop:
         return lifecycle.Status.TRIGGER_PENDING, ""
     if prepared.market.phase != CONTINUOUS:
-        return lifecycle.Status.OPEN, "waits for the auction's price"
+        return lifecycle.Status.OPEN, record("auction_price")
     age_ms = now_ms - prepared.market.received_ms
     if age_ms > facts.settings_of(prepared.rules).quote_age_ms_max:
-        shown = f"{age_ms // 1000} s old" if prepared.market.received_ms else "missing"
-        return (
-            lifecycle.Status.WAITING_FRESH_QUOTE,
-            f"stale_quote: the newest price is {shown}",
-        )
+        known = bool(prepared.market.received_ms)
+        reason = record("stale_quote", seconds=age_ms // 1000) if known else record("no_quote")
+        return lifecycle.Status.WAITING_FRESH_QUOTE, reason
     return lifecycle.Status.OPEN, ""
 
 

@@ -1,11 +1,12 @@
 """Proofs over the stored books: every fill decided again, every balance added up again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db.models import Count, F, Q, QuerySet, Sum
 
+from mockmarket.core import records
 from mockmarket.core.money import ZERO
 from portfolios import booking, ledger
 from portfolios.models import LedgerEntry, Portfolio, Position, Posting
@@ -45,7 +46,7 @@ def _verify_one(fill: Fill, turnover: Decimal) -> Finding | None:
     if fill.phase == CONTINUOUS:
         decision = look.decide()
     else:
-        reason = str(fill.rule_path[0]).partition(":")[0]
+        reason = records.read(fill.rule_path[0])[1].get("kind", "")
         decision = auction.close_out(order=look.order, market=look.market, reason=reason)
     step = fill.inputs["step"]
     if step >= len(decision.matches):
@@ -58,9 +59,14 @@ def _verify_one(fill: Fill, turnover: Decimal) -> Finding | None:
             f"stored {fill.quantity} at {fill.price},"
             f" decided {matched.quantity} at {matched.price}",
         )
-    if list(decision.path) != fill.rule_path:
+    if _rules(decision.path) != _rules(fill.rule_path):
         return Finding("rule_path_differs", where, "the rules go another way")
     return _verify_charges(fill, turnover, where)
+
+
+def _rules(path: Sequence[str]) -> list[tuple[str, Mapping[str, str]]]:
+    """The rules of a path, also of one that was kept as English sentences."""
+    return [records.read(step) for step in path]
 
 
 def _verify_charges(fill: Fill, turnover: Decimal, where: str) -> Finding | None:

@@ -57,7 +57,7 @@ def _items(listing: Listing, now_ms: int) -> list[dict[str, Any]]:
             out.append(
                 {
                     "heading": heading,
-                    "summary": f"{heading}. Made up by the simulated exchange.",
+                    "summary": "Made up by the simulated exchange.",
                     "thumbnail": "",
                     "article_link": f"https://example.com/news/{draw:x}",
                     "published_time": published,

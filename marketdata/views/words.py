@@ -94,6 +94,10 @@ def _readings() -> dict[str, tuple[str, str]]:
     }
 
 
+# Percentages that have no direction.
+SIZES = frozenset({"volatility", "atr", "band_place"})
+
+
 def findings(found: Iterable[Finding]) -> list[dict[str, Any]]:
     """Each finding as name, text, reading, tone and definition."""
     definitions, readings = _definitions(), _readings()
@@ -105,7 +109,7 @@ def findings(found: Iterable[Finding]) -> list[dict[str, Any]]:
         listed.append(
             {
                 "name": name,
-                "text": writers[one.unit](one.value),
+                "text": writers[one.unit](one.value).lstrip("+" if one.name in SIZES else ""),
                 "reading": reading,
                 "tone": tone,
                 "definition": definition,

@@ -3,6 +3,7 @@
 Services know neither users nor languages: they refuse in English, with the values put in, which
 is what programs and the audit log get. Pages find the text that a refusal was made from
 (core/refusal_texts.py, written by scripts/refusal_texts.py) and say it in the reader's language.
+What is kept for later readers is a record (core/records.py): a code with its values, said here too.
 """
 
 import re
@@ -11,6 +12,7 @@ from functools import cache
 from django.conf import settings
 from django.utils.translation import get_language, gettext
 
+from mockmarket.core import records
 from mockmarket.core.refusal_texts import TEXTS
 
 _PLACE = re.compile(r"\\{\d+\\}")
@@ -25,8 +27,16 @@ def _forms() -> list[tuple[re.Pattern[str], str]]:
 
 
 def said(message: str) -> str:
-    """A service's message in the page's language; as it is where no text fits."""
-    if not message or get_language() in (None, settings.LANGUAGE_CODE):
+    """A record, or a service's message, in the page's language; as it is where no text fits."""
+    if not message:
+        return message
+    code, values = records.read(message)
+    if "message" in values:
+        return said(values["message"])
+    if code:
+        words = {name: gettext(value) for name, value in records.written(values).items()}
+        return gettext(records.TEXTS[code]).format(**words)
+    if get_language() in (None, settings.LANGUAGE_CODE):
         return message
     known = gettext(message)
     if known != message:

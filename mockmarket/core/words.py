@@ -14,17 +14,17 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 from django.views.i18n import JavaScriptCatalog
 
-from mockmarket.core.refusal_texts import TEXTS
+from mockmarket.core.records import TEXTS
 
 
 class Catalogue(JavaScriptCatalog):
-    """The words of our own modules, and the reasons that order events carry in English."""
+    """The words of our own modules, and those of the records that events carry, by their codes."""
 
     domain = "djangojs"
 
     def get_catalog(self) -> dict[str, Any]:
-        reasons = [text for text in TEXTS if text[0].islower() and "{" not in text]
-        return {**super().get_catalog(), **{text: gettext(text) for text in reasons}}
+        told = {f"record {code}": gettext(text) for code, text in TEXTS.items()}
+        return {**super().get_catalog(), **told}
 
 
 # Not the words of Django's admin.

@@ -102,8 +102,10 @@ class CandleChart {
     this.volume.priceScale().applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
     this.tints = [token("--up-flash"), token("--down-flash")];
     this.main.setData(this.style === "line" ? this.bars.map((bar) => ({ time: bar.time, value: bar.close })) : this.bars);
-    this.volume.setData(this.bars.map((bar) => this.volumeBar(bar)));
+    // An index is not traded: no row of zeros below it.
+    this.volume.setData(this.bars.some((bar) => bar.volume > 0) ? this.bars.map((bar) => this.volumeBar(bar)) : []);
     this.extra = studies(library, this.chart, this.bars, this.on);
+    this.box.dataset.panes = String(this.chart.panes().length);
     this.marks = null; // they and the lines went with the series
     this.lines = [];
     this.own();
@@ -169,7 +171,7 @@ class CandleChart {
       this.lastVolume = data.volume;
     }
     this.main.update(this.style === "line" ? { time: bar.time, value: bar.close } : bar);
-    this.volume.update(this.volumeBar(bar));
+    if (bar.volume > 0) this.volume.update(this.volumeBar(bar));
     for (const series of this.extra) series.deskUpdate?.(this.bars);
     if (this.state) this.state.hidden = true;
     this.describe();
@@ -181,7 +183,7 @@ class CandleChart {
     if (!bar) return;
     const parts = [["O", bar.open], ["H", bar.high], ["L", bar.low], ["C", bar.close]]
       .map(([name, value]) => `${name} ${number(value)}`);
-    parts.push(`V ${number(bar.volume, 0)}`);
+    if (bar.volume > 0) parts.push(`V ${number(bar.volume, 0)}`);
     for (const [name, value] of averages(this.bars, this.on, bar.time)) parts.push(`${name} ${number(value)}`);
     this.legend.textContent = parts.join("   ");
   }

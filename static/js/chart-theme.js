@@ -11,6 +11,15 @@ export function token(name) {
   return colour;
 }
 
+/** 21 Nov, 14:03; a bar of a day has no time of day: 21 Nov 2026. */
+function moment(seconds) {
+  const at = new Date(seconds * 1000);
+  const part = (options) => new Intl.DateTimeFormat("en-US", { timeZone: "UTC", ...options }).format(at);
+  const day = `${at.getUTCDate()} ${part({ month: "short" })}`;
+  if (seconds % 86400 === 0) return `${day} ${at.getUTCFullYear()}`;
+  return `${day}, ${part({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" })}`;
+}
+
 /** Options of lightweight-charts for the current theme. */
 export function chartOptions() {
   const font = getComputedStyle(document.documentElement).fontFamily;
@@ -21,6 +30,7 @@ export function chartOptions() {
       textColor: token("--quiet"),
       fontFamily: font,
       fontSize: 11,
+      panes: { separatorColor: token("--line-strong"), separatorHoverColor: token("--control-hover") },
       attributionLogo: false, // named beside the chart in text instead: its logo needs inline style
     },
     grid: {
@@ -32,9 +42,7 @@ export function chartOptions() {
     crosshair: { mode: 0 },
     localization: {
       priceFormatter: (price) => new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(price),
-      timeFormatter: (time) => new Date(time * 1000).toLocaleString("en-GB", {
-        timeZone: "UTC", day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit",
-      }),
+      timeFormatter: (time) => moment(time),
     },
   };
 }

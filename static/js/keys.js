@@ -53,18 +53,34 @@ function onKey(event) {
   }
 }
 
-/** Arrow keys walk through search results. */
+/** Arrow keys walk from the search box down its results and back up into it. */
 function onArrows(event) {
-  const box = event.target.closest("[data-search]");
-  if (!box || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
-  const list = document.getElementById(box.getAttribute("aria-controls"));
-  const links = list ? [...list.querySelectorAll("a")] : [];
-  if (!links.length) return;
+  if (!["ArrowDown", "ArrowUp"].includes(event.key)) return;
+  const list = event.target.closest(".found") || document.getElementById(event.target.getAttribute?.("aria-controls"));
+  if (!list?.matches(".found")) return;
+  const box = document.querySelector(`[aria-controls="${list.id}"]`);
+  const stops = [box, ...list.querySelectorAll("a")];
+  const now = stops.indexOf(event.target.closest("a, [data-search]"));
+  const next = stops[Math.min(Math.max(now, 0) + (event.key === "ArrowDown" ? 1 : -1), stops.length - 1)];
+  if (!next) return;
   event.preventDefault();
-  links[0].focus();
+  next.focus();
+}
+
+/** Results cover the watchlist: they go with Escape, a press beside them, and a change of page. */
+function closeFound(within) {
+  for (const list of document.querySelectorAll(".found:not(:empty)")) {
+    const box = document.querySelector(`[aria-controls="${list.id}"]`);
+    if (within && (list.contains(within) || within === box)) continue;
+    list.replaceChildren();
+    if (box) box.value = "";
+  }
 }
 
 export function start() {
+  document.addEventListener("desk:escape", () => closeFound());
+  document.addEventListener("click", (event) => closeFound(event.target));
+  document.addEventListener("htmx:pushedIntoHistory", () => closeFound());
   document.addEventListener("keydown", onKey);
   document.addEventListener("keydown", onArrows);
 }

@@ -103,8 +103,8 @@ class MarketList {
       const row = document.createElement("tr");
       row.className = "spacer";
       row.setAttribute("aria-hidden", "true");
+      // One cell: one that spans hidden columns would bring them back as empty ones.
       row.append(document.createElement("td"));
-      row.firstChild.colSpan = 9;
       return row;
     };
     this.above = spacer();

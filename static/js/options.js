@@ -27,7 +27,9 @@ function adopt() {
   if (!page) return;
   chain = JSON.parse(document.getElementById("option-chain").value);
   priceCells = new Map([...page.querySelectorAll("[data-price-of]")].map((cell) => [cell.dataset.priceOf, cell]));
-  page.querySelector("tr.centre")?.scrollIntoView({ block: "nearest" });
+  // Only where it lies below the screen: the page itself stays at its top.
+  const centre = page.querySelector("tr.centre");
+  if (centre && centre.getBoundingClientRect().top > window.innerHeight) centre.scrollIntoView({ block: "center" });
   draw();
   showStrategy();
 }

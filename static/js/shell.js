@@ -69,6 +69,10 @@ function markCurrent() {
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  // On a phone a row of tabs is wider than the screen: the chosen one is brought into it.
+  for (const chosen of document.querySelectorAll("#main .segmented > [aria-current]")) {
+    chosen.parentElement.scrollLeft = chosen.offsetLeft - chosen.parentElement.offsetLeft - 48;
+  }
 }
 
 function applyTheme(button) {

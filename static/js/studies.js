@@ -99,6 +99,21 @@ function line(library, chart, bars, spec, pane) {
   return series;
 }
 
+/** MACD less its signal, as bars. */
+function difference(library, chart, bars, pane) {
+  const series = chart.addSeries(library.HistogramSeries, { priceLineVisible: false, lastValueVisible: false }, pane);
+  const tints = [token("--up-flash"), token("--down-flash")];
+  const bar = (time, value) => (value === null ? { time } : { time, value, color: tints[value < 0 ? 1 : 0] });
+  const values = (all) => macd(all.map((one) => one.close)).bars;
+  series.setData(values(bars).map((value, i) => bar(bars[i].time, value)));
+  series.deskUpdate = (all) => {
+    const recent = all.slice(-400);
+    const last = values(recent).at(-1);
+    if (last !== null) series.update(bar(recent.at(-1).time, last));
+  };
+  return series;
+}
+
 /** Adds the chosen studies to a chart; each series updates itself with the last bar. */
 export function studies(library, chart, bars, chosen) {
   const made = [];
@@ -114,15 +129,20 @@ export function studies(library, chart, bars, chosen) {
   }
   let pane = 1;
   if (chosen.has("rsi")) {
-    made.push(line(library, chart, bars, { name: "RSI 14", colour: "--accent-text", values: (closes) => rsi(closes) }, pane));
-    chart.panes()[pane].setHeight(84);
+    const series = line(library, chart, bars, { name: "RSI 14", colour: "--accent-text", values: (closes) => rsi(closes) }, pane);
+    for (const price of [30, 70]) {
+      series.createPriceLine({ price, color: token("--line-strong"), lineWidth: 1, lineStyle: library.LineStyle.Dashed, axisLabelVisible: false });
+    }
+    made.push(series);
     pane += 1;
   }
   if (chosen.has("macd")) {
+    made.push(difference(library, chart, bars, pane));
     made.push(line(library, chart, bars, { name: "MACD", colour: "--accent-text", values: (closes) => macd(closes).line }, pane));
     made.push(line(library, chart, bars, { name: "Signal", colour: "--amber-11", values: (closes) => macd(closes).signal }, pane));
-    chart.panes()[pane].setHeight(84);
   }
+  // The price keeps most of the height.
+  chart.panes().forEach((one, index) => one.setStretchFactor(index ? 1 : 3));
   return made;
 }
 

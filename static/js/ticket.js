@@ -4,7 +4,7 @@
 import { latest, pin } from "app/live.js";
 import { number } from "app/format.js";
 import { stream } from "app/stream.js";
-import { gettext } from "app/words.js";
+import { gettext, told } from "app/words.js";
 
 const FINAL = new Set(["FILLED", "CANCELLED", "REJECTED", "EXPIRED"]);
 const ESTIMATE_MS = 350;
@@ -121,7 +121,7 @@ function showOrder(data) {
       const name = part.dataset.orderField;
       if (name === "status") {
         part.textContent = document.body.getAttribute(`data-status-${data.status.toLowerCase()}`) || data.status.replaceAll("_", " ").toLowerCase();
-      } else if (name === "status_reason") part.textContent = data.status_reason ? gettext(data.status_reason) : "";
+      } else if (name === "status_reason") part.textContent = told(data, "status_reason");
       else if (data[name] !== undefined && data[name] !== null) {
         part.textContent = number(Number(data[name]), name.endsWith("price") ? 2 : 0);
       }
@@ -189,9 +189,11 @@ export function start() {
     if (current) {
       pin("ticket", [current.dataset.instrument]);
       estimateSoon();
-      const wrong = drawer.querySelector(".error")?.closest(".field")?.querySelector("input");
+      const error = drawer.querySelector(".field .error");
+      const wrong = error?.closest(".field").querySelector("[aria-invalid], input");
       (wrong || current.elements.quantity)?.focus();
       if (!wrong) current.elements.quantity?.select?.();
+      error?.scrollIntoView({ block: "center" }); // not behind the foot, which stays
     }
   });
   stream.on("event", onOrder);

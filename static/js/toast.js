@@ -2,7 +2,7 @@
 
 import { number } from "app/format.js";
 import { stream } from "app/stream.js";
-import { format, gettext } from "app/words.js";
+import { format, gettext, told } from "app/words.js";
 
 const TOASTS_MAX = 4;
 const SHOW_MS = 7000;
@@ -60,18 +60,19 @@ function onEvent({ type, data }) {
       format(gettext("at ₹{price}"), { price: number(data.price) }), "good", "/orders/",
     );
   } else if (type === "order_update" && data.status === "REJECTED") {
-    toast(format(gettext("{symbol}: order rejected"), data), gettext(data.status_reason || ""), "bad", "/orders/");
+    toast(format(gettext("{symbol}: order rejected"), data), told(data, "status_reason"), "bad", "/orders/");
   } else if (type === "order_update" && (data.status === "CANCELLED" || data.status === "EXPIRED")) {
     const said = data.status === "CANCELLED" ? gettext("{symbol}: order cancelled") : gettext("{symbol}: order expired");
-    toast(format(said, data), gettext(data.status_reason || ""));
+    toast(format(said, data), told(data, "status_reason"));
   } else if (type === "corporate_action") {
     toast(data.title, data.message, "note", "/portfolio/");
   } else if (type === "announcement") {
     toast(data.title || gettext("Announcement"), data.body || data.message || "", "note");
   } else if (type === "alert") {
-    toast(data.title, data.message, "note", "/alerts/");
+    const title = `${data.symbol} ${told(data, "happened")}`;
+    toast(title, data.message, "note", "/alerts/");
     if (window.Notification?.permission === "granted" && document.hidden) {
-      new Notification(data.title, { body: data.message, tag: `alert-${data.alert_id}` });
+      new Notification(title, { body: data.message, tag: `alert-${data.alert_id}` });
     }
     for (const list of document.querySelectorAll("[data-refresh~='alerts']")) window.htmx.trigger(list, "refresh");
   }

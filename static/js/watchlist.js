@@ -9,17 +9,22 @@ function save(list) {
   });
 }
 
-function move(row, step) {
+function move(row, step, focus = row.querySelector("a")) {
   const list = row.closest("[data-sortable]");
   const other = step < 0 ? row.previousElementSibling : row.nextElementSibling;
   if (!list || !other) return;
   if (step < 0) other.before(row);
   else other.after(row);
-  row.querySelector("a")?.focus();
+  focus?.focus();
   save(list);
 }
 
 export function start() {
+  // For who cannot drag: a button, beside the keys.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-move-up]");
+    if (button) move(button.closest("[data-row]"), -1, button);
+  });
   document.addEventListener("dragstart", (event) => {
     dragged = event.target.closest?.("[data-sortable] [data-row]") || null;
     if (dragged) dragged.classList.add("dragging");

@@ -14,6 +14,7 @@ from django.urls import reverse
 from marketdata import selectors, services, watchlists
 from mockmarket.core import clock
 from mockmarket.core.models import User
+from mockmarket.core.records import english
 from portfolios import services as portfolios
 from trading import alerting
 from trading.models import Alert
@@ -228,7 +229,7 @@ def test_a_firing_is_kept_and_told_once(alice: User) -> None:
     assert alerting.keep(fired=fired, rearmed=[], at=at) == 1
     assert alerting.keep(fired=fired, rearmed=[], at=at) == 0
     [event] = alerting.events_of(user=alice)
-    assert "rose to ₹10,000.00" in event.message
+    assert "rose to ₹10,000.00" in english(event.message)
     assert alerting.keep(fired=[], rearmed=[alert.pk], at=at) == 0
     assert alerting.keep(fired=fired, rearmed=[], at=at) == 1
 

@@ -66,5 +66,5 @@ def test_the_modules_words_are_a_script_that_caches(client: Client) -> None:
     assert response["Content-Type"].startswith("text/javascript")
     assert "immutable" in response["Cache-Control"]
     assert "घोषणा" in response.content.decode() or "\\u0918" in response.content.decode()
-    assert "cancelled by its owner" in response.content.decode()
+    assert "record by_owner" in response.content.decode()
     assert client.get("/words/xx/abc.js").status_code == 404

@@ -206,7 +206,7 @@ def test_orders_and_instructions_on_an_expired_contract_end(market, alice, bob):
     assert (report.expired, report.ended) == (1, 2)
     assert again(waiting).status == "EXPIRED"
     watch.refresh_from_db()
-    assert (watch.status, watch.status_reason) == ("CANCELLED", "the contract has expired")
+    assert (watch.status, watch.status_reason) == ("CANCELLED", "contract_expired")
     assert portfolio(bob).reserved == 0
 
 

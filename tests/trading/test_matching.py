@@ -131,7 +131,7 @@ def test_a_stop_does_not_wake_on_a_trade_before_its_acceptance() -> None:
 
 def test_an_old_quote_fills_nothing_and_says_its_age() -> None:
     decision = decide(order("BUY", 10), market(received_ms=NOW - 7_400))
-    assert decision.waiting == "stale_quote: the newest price is 7 s old"
+    assert decision.waiting == "stale_quote seconds=7"
     assert not decision.matches
 
 

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mockmarket.core import clock
+from mockmarket.core import clock, records
 from mockmarket.core.api.fields import Instant, Price, RequestSerializer, price_text
 from mockmarket.core.api.idempotency import idempotent
 from mockmarket.core.api.schema import FIELDS, PAGED, page_serializer
@@ -50,7 +50,9 @@ class AlertEventOutput(serializers.Serializer[Any]):
     symbol = serializers.CharField()
     fired_at = Instant()
     price = Price()
-    message = serializers.CharField()
+    message = serializers.CharField(help_text="What happened, in English.")
+    message_code = serializers.CharField(help_text="The same as a stable code.")
+    message_values = serializers.DictField(child=serializers.CharField())
 
 
 def render(row: Alert) -> Mapping[str, Any]:
@@ -78,7 +80,7 @@ def render_event(row: AlertEvent) -> Mapping[str, Any]:
         "symbol": row.alert.instrument.symbol,
         "fired_at": row.fired_at,
         "price": price_text(row.price),
-        "message": row.message,
+        **records.told(row.message, "message"),
     }
 
 

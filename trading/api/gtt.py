@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mockmarket.core import clock
+from mockmarket.core import clock, records
 from mockmarket.core.api import filters
 from mockmarket.core.api.fields import Instant, Price, RequestSerializer, price_text
 from mockmarket.core.api.idempotency import derived_id, derived_uuid, idempotent
@@ -60,7 +60,9 @@ class GttOutput(serializers.Serializer[Any]):
     lower = TriggerOutput(allow_null=True)
     upper = TriggerOutput(allow_null=True)
     status = serializers.ChoiceField(Gtt.Status.choices)
-    status_reason = serializers.CharField()
+    status_reason = serializers.CharField(help_text="Why it stands as it does, in English.")
+    status_reason_code = serializers.CharField(help_text="The same as a stable code.")
+    status_reason_values = serializers.DictField(child=serializers.CharField())
     fired_leg = serializers.CharField(help_text="LOWER, UPPER, or empty.")
     order_id = serializers.UUIDField(allow_null=True, help_text="Of the order that it placed.")
     entry_order_id = serializers.UUIDField(allow_null=True, help_text="Of a bracket's entry.")
@@ -87,7 +89,7 @@ def render(row: Gtt) -> Mapping[str, Any]:
         "lower": _leg_body(row.lower_trigger, row.lower_price),
         "upper": _leg_body(row.upper_trigger, row.upper_price),
         "status": row.status,
-        "status_reason": row.status_reason,
+        **records.told(row.status_reason, "status_reason"),
         "fired_leg": row.fired_leg,
         "order_id": row.order_id,
         "entry_order_id": row.entry_id,

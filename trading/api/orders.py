@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mockmarket.core import clock
+from mockmarket.core import clock, records
 from mockmarket.core.api import filters
 from mockmarket.core.api.fields import Instant, Money, Price, RequestSerializer, price_text
 from mockmarket.core.api.idempotency import derived_id, idempotent
@@ -101,7 +101,9 @@ class OrderOutput(serializers.Serializer[Any]):
     trigger_price = Price(allow_null=True)
     average_price = Price(allow_null=True, help_text="Of what has filled.")
     status = serializers.ChoiceField(Order.Status.choices)
-    status_reason = serializers.CharField()
+    status_reason = serializers.CharField(help_text="Why it stands as it does, in English.")
+    status_reason_code = serializers.CharField(help_text="The same as a stable code.")
+    status_reason_values = serializers.DictField(child=serializers.CharField())
     reserved = Money(help_text="Cash held for what is unfilled.")
     reason = serializers.CharField()
     placed_at = Instant()
@@ -128,7 +130,7 @@ def render(row: Order) -> Mapping[str, Any]:
         "trigger_price": price_text(row.trigger_price),
         "average_price": price_text(row.average_price),
         "status": row.status,
-        "status_reason": row.status_reason,
+        **records.told(row.status_reason, "status_reason"),
         "reserved": f"{row.reserved:.2f}",
         "reason": row.reason,
         "placed_at": row.placed_at,

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from mockmarket.core import records
 from mockmarket.core.api import filters
 from mockmarket.core.api.fields import Instant, Money, Price, price_text
 from mockmarket.core.api.schema import FIELDS, PAGED, page_serializer
@@ -100,11 +101,22 @@ class OrderTradesView(ApiView):
         return self.page(queryset=rows, ordering="filled_at", render=render)
 
 
+class RuleOutput(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    values = serializers.DictField(child=serializers.CharField())
+
+
+def _rule(step: str) -> Mapping[str, Any]:
+    code, values = records.read(step)
+    return {"code": code, "values": values}
+
+
 class ExplanationOutput(TradeOutput):
     phase = serializers.CharField()
     rule_path = serializers.ListField(
         child=serializers.CharField(), help_text="The rules that led to this price, in order."
     )
+    rules = RuleOutput(many=True, help_text="The same as stable codes with their values.")
     charge_lines = serializers.DictField(child=serializers.CharField())
     quote = serializers.DictField(help_text="The quote that it used: times, source, levels.")
     inputs = serializers.DictField(
@@ -129,7 +141,8 @@ class TradeView(ApiView):
             {
                 **render(fill),
                 "phase": fill.phase,
-                "rule_path": fill.rule_path,
+                "rule_path": [records.english(step) for step in fill.rule_path],
+                "rules": [_rule(step) for step in fill.rule_path],
                 "charge_lines": {name: str(value) for name, value in fill.charge_lines.items()},
                 "quote": fill.quote,
                 "inputs": fill.inputs,

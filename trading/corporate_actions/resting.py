@@ -14,6 +14,7 @@ from typing import Any
 
 from marketdata.models import Instrument
 from mockmarket.core.money import price as exact_price
+from mockmarket.core.records import record
 from portfolios.models import Portfolio
 from trading import gtt as gtts
 from trading import lifecycle, services
@@ -58,7 +59,7 @@ def adjust_orders(*, portfolio: Portfolio, terms: Terms) -> list[Kept]:
             services.end_order(
                 order=order,
                 event=lifecycle.Event.CANCEL,
-                reason="a corporate action has changed the share",
+                reason=record("corporate_action"),
                 at=terms.at,
             )
             continue
@@ -100,7 +101,7 @@ def adjust_gtts(*, portfolio: Portfolio, terms: Terms) -> list[Kept]:
         row.portfolio, row.instrument = portfolio, terms.instrument
         if not terms.scale.quantity(row.quantity):
             row.status = Gtt.Status.CANCELLED
-            row.status_reason = "a corporate action has changed the share"
+            row.status_reason = record("corporate_action")
         else:
             before = _values(row, GTT_PRICES)
             _adjust(row, GTT_PRICES, terms.scale, up=row.side == Order.Side.SELL)

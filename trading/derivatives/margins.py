@@ -15,6 +15,7 @@ from django.db import transaction
 
 from marketdata.models import Instrument
 from mockmarket.core import clock
+from mockmarket.core.records import record
 from portfolios import booking
 from portfolios.models import Contest, Portfolio, Position
 from portfolios.positions import Change
@@ -166,9 +167,7 @@ def _cancel_waiting(portfolio: Portfolio, underlying_key: str, *, at: datetime) 
         instrument__underlying_key=underlying_key,
     ).order_by("pk"):
         order.portfolio = portfolio
-        services.end_order(
-            order=order, event=Event.CANCEL, reason="margin call: its cash is needed", at=at
-        )
+        services.end_order(order=order, event=Event.CANCEL, reason=record("margin_call"), at=at)
 
 
 def _close(portfolio: Portfolio, rows: list[Position], *, at: datetime) -> int:

@@ -17,6 +17,7 @@ from marketdata import selectors as market
 from marketdata import sessions
 from marketdata.models import Instrument
 from mockmarket.core import clock
+from mockmarket.core.records import record
 from portfolios import booking, contests
 from portfolios.models import Portfolio, Position
 from trading import charges, collateral, gtt, lifecycle, marking, quoting, selectors, services
@@ -112,7 +113,7 @@ def exercise_charges(
     return charges.of_exercise(schedule, value=value * quantity)
 
 
-_REASON: Final = "the contract has expired"
+_REASON: Final = record("contract_expired")
 
 
 def _end_orders(portfolio: Portfolio, position: Position, *, at: datetime) -> None:

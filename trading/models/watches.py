@@ -53,7 +53,7 @@ class AlertEvent(models.Model):
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="events")
     fired_at = models.DateTimeField()
     price = PriceField()
-    message = models.CharField(max_length=200)
+    message = models.CharField(max_length=200)  # a record, see core/records.py
 
     class Meta:
         indexes = [models.Index(fields=["alert", "-fired_at"], name="alert_event_recent")]

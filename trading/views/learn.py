@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from mockmarket.core import clock
 from mockmarket.core.formats import number, percent, rupees
 from mockmarket.core.money import notional
+from mockmarket.core.refusals import said
 from portfolios.current import portfolio_of
 from trading import selectors
 from trading.models import Fill
@@ -34,7 +35,7 @@ def _example(fill: Fill) -> dict[str, Any]:
     a_share = fill.charges / Decimal(fill.quantity)
     away = 2 * a_share if fill.order.side == "BUY" else -2 * a_share
     return {
-        "side": fill.order.get_side_display(),
+        "side": said(fill.order.get_side_display()),
         "quantity": number(fill.quantity, places=0),
         "symbol": fill.order.instrument.symbol,
         "price": rupees(fill.price),

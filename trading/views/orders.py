@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from marketdata import selectors as market
 from mockmarket.core import clock
 from mockmarket.core.formats import number, rupees
+from mockmarket.core.refusals import said
 from portfolios.current import portfolio_of, user_of
 from portfolios.models import Portfolio
 from trading import gtt, selectors, services
@@ -113,10 +114,9 @@ def order_detail(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
 
 
 def _explained(fill: Fill) -> Fill:
-    """The fill with `steps`, `lines`, `quote_lines` and `depth` for the page."""
+    """The fill with `lines`, `quote_lines` and `depth` for the page."""
     quote = fill.quote
     words = charge_words()
-    fill.steps = [str(step) for step in fill.rule_path]  # type: ignore[attr-defined]
     fill.lines = [  # type: ignore[attr-defined]
         (words.get(name, name), amount) for name, amount in fill.charge_lines.items()
     ]
@@ -124,7 +124,7 @@ def _explained(fill: Fill) -> Fill:
         (_("Last price"), rupees(Decimal(quote["last_price"])) if quote.get("last_price") else "–"),
         (_("Exchange time"), _moment(quote.get("exchange_ms"))),
         (_("Received"), _moment(quote.get("received_ms"))),
-        (_("Source"), quote.get("source") or "–"),
+        (_("Source"), said(quote.get("source") or "–")),
         (_("Volume so far"), number(quote.get("volume"), places=0)),
     ]
     fill.depth = ladder({side: quote.get(side) or [] for side in ("bids", "asks")})  # type: ignore[attr-defined]

@@ -27,15 +27,17 @@ def performance(request: HttpRequest) -> HttpResponse:
     basis = reports.basis(portfolio=shown, at=at)
     report = reports.report(basis)
     review = report.review
+    ahead = None
+    if report.benchmark_equity is not None:
+        ahead = report.equity - report.benchmark_equity
     context = {
         "portfolio": shown,
         "summary": summary_of(request, at=at),
         "report": report,
         "review": review,
         "curve": _curve(basis),
-        "ahead": None
-        if report.benchmark_equity is None
-        else report.equity - report.benchmark_equity,
+        "ahead": ahead,
+        "behind": None if ahead is None else -ahead,
         "sectors": _sectors(review),
         "luck": portfolios.luck(portfolio=shown),
         "holding": _held(review.holding_hours),

@@ -12,11 +12,13 @@ from django.template import Node, NodeList, TemplateSyntaxError
 from django.template.base import FilterExpression, Parser, Token, token_kwargs
 from django.template.context import Context
 from django.templatetags.static import static
+from django.utils import dateformat
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
 from mockmarket.core import formats, refusals
+from mockmarket.core.clock import IST
 
 register = template.Library()
 
@@ -93,14 +95,20 @@ def short_inr(value: Any) -> str:
 
 @register.filter
 def ist(value: datetime | None) -> str:
-    """21 Nov 2026, 14:03:27 IST."""
-    return formats.ist(_known(value))
+    """21 Nov 2026, 14:03:27 IST; the month in the page's language."""
+    return _dated(_known(value), "j M Y, H:i:s")
 
 
 @register.filter
 def ist_minute(value: datetime | None) -> str:
     """21 Nov 2026, 14:03 IST."""
-    return formats.ist(_known(value), seconds=False)
+    return _dated(_known(value), "j M Y, H:i")
+
+
+def _dated(value: datetime | None, form: str) -> str:
+    if value is None:
+        return formats.UNKNOWN
+    return f"{dateformat.format(value.astimezone(IST), form)} IST"
 
 
 @register.filter
