@@ -29,7 +29,7 @@ PAGES = [
 # one more part of the shell. A page that asks once a row is far above.
 QUERIES_MAX = 16
 QUERIES_MORE = {
-    "/": 18, "/compare/": 24, "/stocks/RELIANCE/": 21, "/stocks/NIFTY/": 22,
+    "/": 20, "/compare/": 24, "/stocks/RELIANCE/": 21, "/stocks/NIFTY/": 22,
     "/stocks/RELIANCE/analysis/": 18, "/contests/practice/leaderboard/": 22,
 }  # fmt: skip
 
