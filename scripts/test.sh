@@ -18,7 +18,7 @@ fi
 
 # Real sockets, processes and browsers share two cores here, so a test that failed is run once more.
 # One that then passes is listed as RERUN at the end: something to mend, but not a broken build.
-again=(--reruns 1 --durations 15)
+again=(--reruns 1 -r aR --durations 15)
 
 units() {
     .venv/bin/python -m tests.support.run pytest -n "${WORKERS:-2}" --dist loadgroup \

@@ -7,6 +7,7 @@ a tick is compared with these columns for all changed rows at once.
 """
 
 import heapq
+import itertools
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -123,7 +124,10 @@ def _read(order: Order) -> LiveOrder:
     )
 
 
-_Heap = list[tuple[float, tuple[datetime, uuid.UUID], LiveOrder]]
+# Price, place in time priority, how many were put before, order. A changed order stands in for the
+# one that it was, which may still lie in the heap with the same price and place: orders themselves
+# have no order.
+_Heap = list[tuple[float, tuple[datetime, uuid.UUID], int, LiveOrder]]
 
 
 @dataclass(slots=True)
@@ -140,6 +144,7 @@ class Shelf:
     stop_sells: _Heap = field(default_factory=list)  # highest trigger first
     pools: dict[tuple[str, int], Pool] = field(default_factory=dict)
     count: int = 0
+    _puts: Iterator[int] = field(default_factory=itertools.count)
 
     def put(self, order: LiveOrder) -> None:
         """Stand an order where it belongs by its present state."""
@@ -147,18 +152,21 @@ class Shelf:
             assert order.trigger is not None
             trigger = float(order.trigger)
             if order.buy:
-                heapq.heappush(self.stop_buys, (trigger, order.serial, order))
+                self._push(self.stop_buys, trigger, order)
             else:
-                heapq.heappush(self.stop_sells, (-trigger, order.serial, order))
+                self._push(self.stop_sells, -trigger, order)
         elif order.resting:
             assert order.limit is not None
             limit = float(order.limit)
             if order.buy:
-                heapq.heappush(self.buys, (-limit, order.serial, order))
+                self._push(self.buys, -limit, order)
             else:
-                heapq.heappush(self.sells, (limit, order.serial, order))
+                self._push(self.sells, limit, order)
         else:
             self.active[order.id] = order
+
+    def _push(self, heap: _Heap, price: float, order: LiveOrder) -> None:
+        heapq.heappush(heap, (price, order.serial, next(self._puts), order))
 
     def due(self, *, last: float, bid: float, ask: float) -> list[LiveOrder]:
         """Take out every order that could act on these prices, in time priority."""
@@ -186,13 +194,13 @@ class Shelf:
 
 
 def _top(heap: _Heap, empty: float) -> float:
-    while heap and heap[0][2].gone:
+    while heap and heap[0][-1].gone:
         heapq.heappop(heap)
     return heap[0][0] if heap else empty
 
 
 def _pop(heap: _Heap, acts: Callable[[float], bool]) -> Iterator[LiveOrder]:
     while heap and acts(heap[0][0]):
-        order = heapq.heappop(heap)[2]
+        order = heapq.heappop(heap)[-1]
         if not order.gone:
             yield order

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -12,6 +13,7 @@ from mockmarket.core.models import OutboxEvent, User
 from portfolios.models import LedgerEntry, Position
 from tests.trading.floor import Floor, again, portfolio, prices, share
 from trading import services
+from trading.lifecycle import LIVE
 from trading.models import Fill, Order, PositionChange
 
 D = Decimal
@@ -217,6 +219,39 @@ def test_modifying_reserves_anew_and_moves_the_order(
     assert portfolio(alice).reserved == changed.reserved
     floor.run()
     assert (again(order).status, prices(order)) == ("FILLED", [(50, "100.05")])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"order_type": "LIMIT", "price": 98},
+        {"order_type": "SL_M", "trigger_price": 104},
+        {"order_type": "SL", "trigger_price": 104, "price": 105},
+    ],
+)
+@pytest.mark.parametrize("side", ["BUY", "SELL"])
+def test_an_order_is_modified_again_and_again_at_its_price(
+    floor: Floor, alice: User, acme: Instrument, side: str, fields: dict[str, Any]
+) -> None:
+    """The desk holds what the order was beside what it is, at the same price and place."""
+    floor.buy(alice, acme, 100)
+    if side == "SELL":
+        fields = {name: 202 - x if isinstance(x, int) else x for name, x in fields.items()}
+    orders = [
+        floor.place(alice, acme, side, 10, product="MIS", run=not number, **fields)
+        for number in range(2)
+    ]
+    for quantity in (9, 8, 7, 6):
+        for order in orders:
+            services.modify_order(
+                user=alice,
+                order_id=order.pk,
+                changes=services.OrderChanges(quantity=quantity),
+                at=floor.now,
+            )
+            floor.run()
+    assert [again(order).quantity for order in orders] == [6, 6]
+    assert all(again(order).status in LIVE for order in orders)
 
 
 def test_an_ended_order_is_neither_cancelled_nor_modified(
