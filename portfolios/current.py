@@ -7,6 +7,7 @@ from django.http import HttpRequest
 
 from mockmarket.core import bus
 from mockmarket.core.models import User
+from mockmarket.core.once import once
 from portfolios import selectors, services
 from portfolios.models import Contest, Portfolio
 
@@ -24,33 +25,21 @@ def portfolio_of(request: HttpRequest, *, at: datetime) -> Portfolio:
     A contest that was left, or that ended in the archive, falls back to practice, which is
     opened on first use.
     """
-    kept = cast("Portfolio | None", getattr(request, "_portfolio", None))
-    if kept is not None:
-        return kept
-    if not request.headers.get("HX-Request"):
-        # Read before the state that the page shows: what is committed meanwhile is replayed.
-        request.stream_position = bus.position(user_of(request).pk)  # type: ignore[attr-defined]
-    found = _find(request, at=at)
-    request._portfolio = found  # type: ignore[attr-defined]
-    return found
+    return once(request, "portfolio", lambda: _choose(request, at=at))
 
 
 def summary_of(request: HttpRequest, *, at: datetime) -> selectors.Summary:
     """What that portfolio is worth, reckoned once a request for the page and its frame."""
-    kept = cast("selectors.Summary | None", getattr(request, "_summary", None))
-    if kept is None:
-        kept = selectors.portfolio_summary(portfolio=portfolio_of(request, at=at), at=at)
-        request._summary = kept  # type: ignore[attr-defined]
-    return kept
+    return once(
+        request,
+        "summary",
+        lambda: selectors.portfolio_summary(portfolio=portfolio_of(request, at=at), at=at),
+    )
 
 
 def portfolios_of(request: HttpRequest) -> list[Portfolio]:
     """The user's portfolios, read once a request."""
-    kept = cast("list[Portfolio] | None", getattr(request, "_portfolios", None))
-    if kept is None:
-        kept = selectors.portfolios_of(user=user_of(request))
-        request._portfolios = kept  # type: ignore[attr-defined]
-    return kept
+    return once(request, "portfolios", lambda: selectors.portfolios_of(user=user_of(request)))
 
 
 def contests_of(request: HttpRequest) -> list[Contest]:
@@ -60,7 +49,10 @@ def contests_of(request: HttpRequest) -> list[Contest]:
     ]
 
 
-def _find(request: HttpRequest, *, at: datetime) -> Portfolio:
+def _choose(request: HttpRequest, *, at: datetime) -> Portfolio:
+    if not request.headers.get("HX-Request"):
+        # Read before the state that the page shows: what is committed meanwhile is replayed.
+        request.stream_position = bus.position(user_of(request).pk)  # type: ignore[attr-defined]
     own = portfolios_of(request)
     if (slug := request.session.get(SESSION_KEY)) is not None:
         for portfolio in own:

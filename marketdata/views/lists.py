@@ -1,6 +1,6 @@
 """Pages of the market: the list, search, movers, watchlists."""
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -15,6 +15,7 @@ from mockmarket.core import clock
 from mockmarket.core.errors import DomainError
 from mockmarket.core.formats import number
 from mockmarket.core.models import User
+from mockmarket.core.once import once
 from mockmarket.core.refusals import said
 
 FIRST_ROWS = 60  # rendered by the server; the browser windows the rest
@@ -147,11 +148,7 @@ def watchlists_page(request: HttpRequest) -> HttpResponse:
 
 def own_lists(request: HttpRequest) -> list[Watchlist]:
     """The user's lists for a page that only shows them, read once a request."""
-    kept = cast("list[Watchlist] | None", getattr(request, "_watchlists", None))
-    if kept is None:
-        kept = watchlists.lists(user=_user(request))
-        request._watchlists = kept  # type: ignore[attr-defined]
-    return kept
+    return once(request, "watchlists", lambda: watchlists.lists(user=_user(request)))
 
 
 def _chosen(request: HttpRequest, own: list[Watchlist]) -> Watchlist | None:
