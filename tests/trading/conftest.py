@@ -1,6 +1,7 @@
 """The cast: Alice and Bob with ten lakh each, and ACME at 100 with a fresh book."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -40,3 +41,9 @@ def books_are_proved(db: None) -> Iterator[None]:
     assert verification.check_ledger() == []
     assert [found for found in verification.verify_fills() if found] == []
     assert [found for found in proving.verify_changes() if found] == []
+
+
+@pytest.fixture
+def real_exchange(settings: Any) -> None:
+    """An exchange that divides its prices by itself."""
+    settings.MARKET_SOURCE = "replay"

@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 
 import pytest
 
@@ -11,21 +10,15 @@ from marketdata.models import ClosingPrice, Instrument
 from mockmarket.core.models import User
 from portfolios.models import Position
 from tests.support.derivatives import EXPIRY, LOT, allow_derivatives, contract, held, quoted
+from tests.trading.corporate import MORNING, announce, apply, reverse, told
 from tests.trading.floor import Floor, again, portfolio
-from tests.trading.test_corporate_actions import MORNING, announce, apply, reverse, told
 from trading.corporate_actions import contracts, services
 from trading.derivatives import services as derivatives
 
 D = Decimal
 COLUMNS = ("quantity", "settled_quantity", "cost", "margin", "realised_pnl")
 
-pytestmark = pytest.mark.usefixtures("books_are_proved")
-
-
-@pytest.fixture(autouse=True)
-def real_exchange(settings: Any) -> None:
-    """An exchange that divides its prices by itself."""
-    settings.MARKET_SOURCE = "replay"
+pytestmark = pytest.mark.usefixtures("real_exchange", "books_are_proved")
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Splits, bonus issues, dividends: quantities, averages, orders, alerts, cash; once, reversible."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.models import Instrument, LastPrice
-from mockmarket.core import bus, clock
+from mockmarket.core import clock
 from mockmarket.core.errors import DomainError
-from mockmarket.core.models import AuditEntry, OutboxEvent, User
+from mockmarket.core.models import AuditEntry, User
 from portfolios import rows
 from portfolios.models import LedgerEntry, Position
 from portfolios.positions import Book, change
 from tests.support.tampering import unguarded
+from tests.trading.corporate import MORNING, announce, apply, held, reverse
 from tests.trading.floor import CONTINUOUS, Floor, again, portfolio
 from trading import alerting, gtt, housekeeping, rebuild, reports, verification
 from trading.corporate_actions import importing, services
@@ -28,38 +29,7 @@ from trading.corporate_actions.booking import apply_step
 from trading.models import Alert, CorporateAction, CorporateActionStep, Fill, Gtt
 
 D = Decimal
-EX_DATE = date(2026, 11, 24)
-MORNING = datetime.fromisoformat("2026-11-24T00:01:00+05:30")
-
-
-@pytest.fixture(autouse=True)
-def real_exchange(settings: Any) -> None:
-    """An exchange that divides its prices by itself."""
-    settings.MARKET_SOURCE = "replay"
-
-
-def announce(instrument: Instrument, kind: str, **fields: Any) -> CorporateAction:
-    terms: dict[str, Any] = {"numerator": None, "denominator": None, "amount": None, **fields}
-    return services.announce(
-        instrument=instrument, kind=kind, ex_date=terms.pop("ex_date", EX_DATE), source="test",
-        actor=None, reason="for the test", at=terms.pop("at", MORNING - timedelta(days=1)), **terms,
-    )  # fmt: skip
-
-
-def apply(action: CorporateAction, at: datetime = MORNING) -> int:
-    touched = services.apply(action=action, actor=None, reason="for the test", at=at)
-    services.resume(at=at + timedelta(seconds=20))
-    return touched
-
-
-def reverse(action: CorporateAction, actor: User, at: datetime = MORNING) -> int:
-    undone = services.reverse(action=action, actor=actor, reason="a slip", at=at)
-    services.resume(at=at + timedelta(seconds=20))
-    return undone
-
-
-def held(user: User, product: str = "CNC") -> Position:
-    return Position.objects.get(portfolio=portfolio(user), product=product)
+pytestmark = pytest.mark.usefixtures("real_exchange")
 
 
 # --- Arithmetic ---------------------------------------------------------------------------
@@ -354,69 +324,6 @@ def test_a_dividend_that_was_spent_becomes_a_debt(
     assert books.cash == books.reserved
     assert books.debt > 0
     assert verification.check_ledger() == []
-
-
-# --- Telling ------------------------------------------------------------------------------
-def told(user: User) -> list[dict[str, Any]]:
-    found = OutboxEvent.objects.filter(user=user, type="corporate_action").order_by("seq")
-    return [row.payload for row in found]
-
-
-def test_who_holds_the_share_hears_of_it_once(
-    floor: Floor, alice: User, bob: User, acme: Instrument
-) -> None:
-    floor.buy(alice, acme, 10)
-    floor.buy(alice, acme, 3, order_type="LIMIT", price=90)
-    action = announce(acme, "SPLIT", numerator=5, denominator=1)
-    apply(action)
-    services.apply_due(at=MORNING)  # again: everything is done
-    booking = {"action": action, "factor": Fraction(5), "since": services.begins(action)}
-    assert not apply_step(portfolio_id=portfolio(alice).pk, at=MORNING, **booking)
-    [event] = told(alice)
-    assert event["title"] == "ACME: split 5 for 1"
-    assert event["message"] == (
-        "Your 10 shares were adjusted, at the same cost in all. 1 of your waiting orders follow."
-    )
-    assert (event["units"], event["orders"], event["reversed"]) == (10, 1, False)
-    assert told(bob) == []  # holds nothing of it
-    reverse(action, alice)
-    assert [one["reversed"] for one in told(alice)] == [False, True]
-    client = Client()
-    client.force_login(alice)
-    page = client.get(reverse_url("dashboard")).content.decode()
-    assert "ACME: split 5 for 1: reversed" in page
-
-
-def test_a_dividend_says_what_it_brought(
-    floor: Floor, alice: User, bob: User, acme: Instrument
-) -> None:
-    floor.buy(alice, acme, 10)
-    floor.sell(bob, acme, 4, product="MIS")
-    apply(announce(acme, "DIVIDEND", amount=D("12.50")))
-    assert [(one["cash"], one["message"]) for one in told(alice)] == [
-        (125.0, "₹125.00 came to your cash.")
-    ]
-    assert [one["message"] for one in told(bob)] == ["₹50.00 left your cash."]
-
-
-def asyncapi_check(row: OutboxEvent) -> str:
-    """The frame of an event against the AsyncAPI document."""
-    from tests.marketdata.stream.test_asyncapi import check
-
-    return check({"type": row.type, "seq": row.seq, "data": row.payload})
-
-
-def test_an_event_that_was_not_published_is_relayed(
-    floor: Floor, alice: User, acme: Instrument
-) -> None:
-    """It is in the outbox with the step: a crash after the commit loses nothing."""
-    floor.buy(alice, acme, 10)
-    apply(announce(acme, "DIVIDEND", amount=D(1)))
-    rows = OutboxEvent.objects.filter(user=alice, type="corporate_action")
-    rows.update(published_at=None)
-    bus.relay_unpublished(at=clock.now() + timedelta(days=400))
-    assert rows.get().published_at is not None
-    assert asyncapi_check(rows.get()) == "CorporateAction"
 
 
 # --- Announcing ---------------------------------------------------------------------------

@@ -282,15 +282,10 @@ def run_machine(*, steps: int, number: int) -> None:
         )
 
 
-@pytest.fixture(autouse=True)
-def real_exchange(settings: Any) -> None:
-    """An exchange that divides its prices by itself."""
-    settings.MARKET_SOURCE = "replay"
-
-
 # Each part may go to another worker, and leaves its tables new: PostgreSQL cannot clear away what
 # was rolled back while a transaction is open, and the fifth part took twice as long as the first.
 # `make faults` takes 200,000 more.
+@pytest.mark.usefixtures("real_exchange")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
@@ -303,6 +298,7 @@ def test_the_books_hold_under_ten_thousand_steps(number: int) -> None:
 
 @pytest.mark.fault
 @pytest.mark.timeout(7200)
+@pytest.mark.usefixtures("real_exchange")
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", range(PARTS, PARTS + 4))
 def test_the_books_hold_under_fifty_thousand_steps(number: int) -> None:
