@@ -5,7 +5,9 @@ administrator connects once a day (OAuth), or pastes an analytics token, which l
 can only read. The live source also needs a stated acknowledgement of the data rules.
 """
 
+import json
 import secrets
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -19,12 +21,10 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, connection, transaction
 
-from marketdata import alarms
-from marketdata.diagnosis import token_expiry
 from marketdata.models import BrokerToken, LiveAcknowledgement
 from marketdata.upstox.feed import FeedError
 from marketdata.upstox.rest import TIMEOUT_SECONDS, USER_AGENT
-from mockmarket.core import clock
+from mockmarket.core import alarms, clock
 from mockmarket.core.audit import audit
 from mockmarket.core.errors import DomainError
 from mockmarket.core.models import User
@@ -130,6 +130,16 @@ def status(*, at: datetime) -> TokenStatus:
         lasts_session=row is not None and row.expires_at >= session_end(at=at),
         live_acknowledged=live_acknowledged(),
     )
+
+
+def token_expiry(token: str) -> datetime | None:
+    """When a JWT says that it ends; None when it is not one. Pure; the signature is not ours."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return clock.from_ms(int(claims["exp"]) * 1000)
+    except (IndexError, ValueError, KeyError, TypeError):
+        return None
 
 
 def daily_expiry(*, at: datetime) -> datetime:

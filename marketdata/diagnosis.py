@@ -1,50 +1,56 @@
 """What `manage.py doctor` asks of the market: the broker's token and the calendar's reach."""
 
-import json
-from base64 import urlsafe_b64decode
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from marketdata import calendar, calendar_table
-from marketdata.models import CalendarDay, Instrument
-from mockmarket.core.clock import IST, from_ms
-from mockmarket.core.doctor import Finding, Level
+from marketdata import broker, calendar, calendar_table
+from marketdata.models import BrokerToken, CalendarDay, Instrument
+from mockmarket.core.clock import IST
+from mockmarket.core.doctor import Check, Finding, Level
 
-TOKEN_LEFT_WANTED = timedelta(hours=10)
+ANALYTICS_LEFT_WANTED = timedelta(days=14)
 CALENDAR_AHEAD = timedelta(days=45)
 
 
 def check_token(at: datetime) -> Iterable[Finding]:
-    """The live source has a token that lasts through the session."""
+    """The live source is allowed, and has a token that lasts through the session."""
     if settings.MARKET_SOURCE != "upstox":
         yield Finding(check="broker token", level=Level.OK, message="none needed here")
         return
-    expires = token_expiry(settings.UPSTOX_ACCESS_TOKEN)
+    try:
+        token = broker.current_token(at=at)
+    except (broker.NotAcknowledged, broker.NoKey) as error:
+        cure = "See docs/operations/broker-token.md, before the first day."
+        yield Finding(check="broker token", level=Level.FAIL, message=error.message, cure=cure)
+        return
+    kept = broker.status(at=at)
+    expires = kept.expires_at or broker.token_expiry(token)
     if expires is None:
-        level, message = Level.FAIL, "UPSTOX_ACCESS_TOKEN is not a token of Upstox"
+        level, message = Level.FAIL, "none is connected, and UPSTOX_ACCESS_TOKEN is no token"
     elif expires <= at:
-        level, message = Level.FAIL, f"expired at {expires.astimezone(IST):%d %b %H:%M} IST"
+        level, message = Level.FAIL, f"expired at {_shown(expires)}"
     else:
-        level = Level.WARN if expires - at < TOKEN_LEFT_WANTED else Level.OK
-        message = f"valid until {expires.astimezone(IST):%d %b %H:%M} IST"
+        level = Level.WARN if _ends_soon(expires, kept.kind, at) else Level.OK
+        message = f"valid until {_shown(expires)}"
     yield Finding(
         check="broker token",
         level=level,
         message=message,
-        cure="" if level is Level.OK else "Renew it before 09:00 IST: docs/operations/alarms.md.",
+        cure="" if level is Level.OK else "Connect Upstox in the admin before 09:00 IST.",
     )
 
 
-def token_expiry(token: str) -> datetime | None:
-    """When a JWT says that it ends; None when it is not one. Pure; the signature is not ours."""
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return from_ms(int(claims["exp"]) * 1000)
-    except (IndexError, ValueError, KeyError, TypeError):
-        return None
+def _ends_soon(expires: datetime, kind: str, at: datetime) -> bool:
+    """Whether it ends before the day's session does, or a year's token within the fortnight."""
+    if kind == BrokerToken.Kind.ANALYTICS:
+        return expires - at < ANALYTICS_LEFT_WANTED
+    return at < expires < broker.session_end(at=at)
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment.astimezone(IST):%d %b %H:%M} IST"
 
 
 def check_calendar(at: datetime) -> Iterable[Finding]:
@@ -60,7 +66,9 @@ def check_calendar(at: datetime) -> Iterable[Finding]:
         check="calendar",
         level=Level.WARN if missing else Level.OK,
         message=f"no holidays of {missing[0]}" if missing else f"known to the end of {max(known)}",
-        cure="Enter the exchange's circular under Calendar days in the admin." if missing else "",
+        cure="Enter the exchange's circular under Market, Calendar in the admin."
+        if missing
+        else "",
     )
 
 
@@ -75,4 +83,8 @@ def check_instruments(at: datetime) -> Iterable[Finding]:
     )
 
 
-CHECKS = (check_token, check_calendar, check_instruments)
+CHECKS = (
+    Check("broker token", check_token, needs=("database", "migrations")),
+    Check("calendar", check_calendar, needs=("database", "migrations")),
+    Check("instruments", check_instruments, needs=("database", "migrations")),
+)

@@ -23,7 +23,7 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections
 
-from marketdata import alarms, broker, feeding, loading, selectors
+from marketdata import broker, feeding, loading, selectors
 from marketdata.board import Board
 from marketdata.candles import Folder
 from marketdata.doorbells import Doorbells
@@ -32,11 +32,11 @@ from marketdata.heartbeat import Vitals
 from marketdata.hooks import Hook
 from marketdata.keeping import Keeper
 from marketdata.leadership import Leadership
-from marketdata.pacing import end_all, every_second
+from marketdata.pacing import ClockWatch, end_all, every_second
 from marketdata.quotes import Tick
 from marketdata.status import MarketStatus
 from marketdata.upstox.wire import Frame
-from mockmarket.core import bus, clock, ear
+from mockmarket.core import alarms, bus, clock, ear
 from mockmarket.core import redis as store
 from mockmarket.core.errors import DomainError
 
@@ -233,8 +233,9 @@ class MarketEngine:
         return changed
 
     def _begin_anew(self) -> None:
-        """A connection to a replay begins with the market's phases. The recording may have been
-        started again or changed for another day's: nothing told before it is newer than it."""
+        """Nothing told before is newer than what comes. A connection to a replay begins with the
+        market's phases: it may have been started again or play another day. Or the machine's
+        clock was set back, and with it a simulated exchange's."""
         self.board.forget_times()
         self.folder.begin_anew()
         self.gate.begin_session()
@@ -293,8 +294,13 @@ class MarketEngine:
                 self.vitals.redis_failures += 1
 
     async def _seconds(self) -> None:
+        watch = ClockWatch()
         async for second in every_second():
             at = clock.now()
+            if step := watch.set_by():
+                log.warning("the machine's clock was set", seconds=round(step, 3))
+                if step < 0:
+                    self._begin_anew()
             await self._publish_status(at, second=second)
             for hook in self.hooks:
                 result = hook.every_second(self.board, clock.to_ms(at))

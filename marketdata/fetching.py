@@ -15,11 +15,11 @@ from typing import Final
 import msgspec
 import structlog
 
-from marketdata import alarms, broker, selectors, sessions
+from marketdata import broker, selectors, sessions
 from marketdata.interest import STRIP
 from marketdata.quotes import Tick
 from marketdata.upstox import rest
-from mockmarket.core import bus
+from mockmarket.core import alarms, bus
 from mockmarket.core import redis as store
 from mockmarket.core.errors import DomainError
 

@@ -115,8 +115,8 @@ def beta(values: Series, market: Series, sessions: int = 120) -> float:
 
 
 def drawdown(values: Series) -> float:
-    """The deepest fall from an earlier high, in percent, 0 or below."""
-    if not len(values):
+    """The deepest fall from an earlier high, in percent, 0 or below; one value is no history."""
+    if len(values) < 2:
         return float("nan")
     return float(np.min(values / np.maximum.accumulate(values) - 1) * 100)
 

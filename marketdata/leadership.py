@@ -3,23 +3,26 @@
 The token grows with every change of hands. It is part of the board's epoch, and the snapshot in
 Redis is written only by the holder of the newest token, so an engine that was paused past its
 lease cannot overwrite its successor's work.
+
+A lease runs out by itself when its holder's machine is lost. A holder that died on this machine is
+seen to be dead, so that its successor need not wait: it holds the database's fence in any case.
 """
 
-import os
-import socket
 import uuid
 
 import redis
 import redis.asyncio
 
 from mockmarket.core import redis as store
+from mockmarket.core import vitality
 
 # Renewed each second; a machine that stands still for longer has lost the market anyway.
 LEASE_MS = 8_000
 
+# ARGV[3]: a holder that is known to be dead, or nothing. Returns the living holder, or the token.
 _TAKE = """
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+if holder and holder ~= ARGV[1] and holder ~= ARGV[3] then return holder end
 local token = redis.call('INCR', KEYS[2])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return token
@@ -50,7 +53,8 @@ class Leadership:
 
     def __init__(self, connection: redis.asyncio.Redis) -> None:
         self._redis = connection
-        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        # Two in one process are two.
+        self.owner = f"{vitality.identity()} {uuid.uuid4().hex[:8]}"
         self.token = 0
         lease, fence = store.key("engine", "lease"), store.key("engine", "token")
         self._keys = (lease, fence)
@@ -61,10 +65,17 @@ class Leadership:
 
     async def take(self) -> bool:
         """Become the active engine if nobody is; raises redis.RedisError when Redis is away."""
-        token = int(await self._take(keys=self._keys, args=[self.owner, LEASE_MS]))
-        if token:
-            self.token = token
-        return token > 0
+        found = await self._take(keys=self._keys, args=[self.owner, LEASE_MS, ""])
+        if isinstance(found, bytes):
+            holder = found.decode()
+            if not vitality.is_gone(holder.partition(" ")[0]):
+                return False
+            # Of two that see it dead, the script lets one take its place.
+            found = await self._take(keys=self._keys, args=[self.owner, LEASE_MS, holder])
+        if isinstance(found, bytes):
+            return False
+        self.token = int(found)
+        return True
 
     async def renew(self) -> bool:
         """Keep the lease; False when another engine took over."""

@@ -39,31 +39,51 @@ class Mirror:
         self._index: dict[str, int] = {}
         self._values = np.empty((0, len(FIELDS)))
         self._depth = np.empty((0, DEPTH_COLUMNS))
+        # The batch that last brought a row of the table, of the depth.
+        self._row_seqs = np.zeros(0, dtype=np.int64)
+        self._depth_seqs = np.zeros(0, dtype=np.int64)
+        self._needed_seq = 0  # the snapshot that closes a gap has at least this number
         self.status: dict[str, Any] = {}
         self._fed_at = -1e9
         self._asked_at = -1e9
 
     # --- Feeding ------------------------------------------------------------------------
     def load(self, snapshot: Mapping[str, Any]) -> bool:
-        """Replace the copy by a snapshot; False when it is of a layout this code cannot read."""
+        """Take a snapshot; False when it is of a layout this code cannot read.
+
+        The engine leaves one a second and sends fifty batches meanwhile, so it is mostly older
+        than what was heard: rows that came by a later batch stay.
+        """
         if list(snapshot["fields"]) != list(FIELDS):
             return False
-        keys = list(snapshot["keys"])
-        rows = len(keys)
-        # frombuffer is read-only and of the exact size; a copy with room takes later batches.
-        capacity = max(1024, 2 * rows)
-        values = np.full((capacity, len(FIELDS)), np.nan)
-        depth = np.full((capacity, DEPTH_COLUMNS), np.nan)
-        values[:rows] = np.frombuffer(snapshot["values"]).reshape(rows, len(FIELDS))
-        depth[:rows] = np.frombuffer(snapshot["depth"]).reshape(rows, DEPTH_COLUMNS)
+        keys, seq = list(snapshot["keys"]), int(snapshot["seq"])
+        values = np.frombuffer(snapshot["values"]).reshape(len(keys), len(FIELDS))
+        depth = np.frombuffer(snapshot["depth"]).reshape(len(keys), DEPTH_COLUMNS)
         with self._lock:
-            self.epoch, self.seq = str(snapshot["epoch"]), int(snapshot["seq"])
-            self.at_ms = int(snapshot["at_ms"])
-            self.keys = keys
-            self._index = {key: row for row, key in enumerate(keys)}
-            self._values, self._depth = values, depth
+            if snapshot["epoch"] != self.epoch or seq >= self.seq:
+                self._begin(str(snapshot["epoch"]), room=max(1024, 2 * len(keys)))
+                self.seq, self.at_ms = seq, int(snapshot["at_ms"])
+            for row, key in enumerate(keys):
+                self._name(row, str(key))
+            rows = np.flatnonzero(self._row_seqs[: len(keys)] <= seq)
+            self._values[rows] = values[rows]
+            rows = np.flatnonzero(self._depth_seqs[: len(keys)] <= seq)
+            self._depth[rows] = depth[rows]
+            if seq >= self._needed_seq:
+                self._needed_seq = 0
             self.status = dict(snapshot.get("status") or {})
         return True
+
+    def _begin(self, epoch: str, *, room: int) -> None:
+        """Forget every row: a snapshot brings them all."""
+        if epoch != self.epoch:
+            self._needed_seq = 0
+        self.epoch = epoch
+        self.keys, self._index = [], {}
+        self._values = np.full((room, len(FIELDS)), np.nan)
+        self._depth = np.full((room, DEPTH_COLUMNS), np.nan)
+        self._row_seqs = np.zeros(room, dtype=np.int64)
+        self._depth_seqs = np.zeros(room, dtype=np.int64)
 
     def apply(self, batch: Mapping[str, Any]) -> bool:
         """Apply a `market.batch`. False when one before it was missed: load a snapshot.
@@ -72,24 +92,26 @@ class Mirror:
         """
         seq = int(batch["seq"])
         with self._lock:
-            if batch["epoch"] != self.epoch or seq > self.seq + 1:
+            if batch["epoch"] != self.epoch:
                 return False
-            self._fed_at = clock.monotonic()
+            complete = seq <= self.seq + 1
+            if not complete:
+                self._needed_seq = seq
+            if not self._needed_seq:
+                self._fed_at = clock.monotonic()
             if seq <= self.seq:
                 return True
             for row, key in batch["names"]:
                 self._name(int(row), str(key))
-            rows = np.frombuffer(batch["rows"], dtype=np.int32)
-            self._values[rows] = np.frombuffer(batch["values"]).reshape(len(rows), len(FIELDS))
-            depth_rows = np.frombuffer(batch["depth_rows"], dtype=np.int32)
-            if len(depth_rows):
-                depth = np.frombuffer(batch["depth"]).reshape(len(depth_rows), DEPTH_COLUMNS)
-                self._depth[depth_rows] = depth
+            rows, values = _unpacked(batch["rows"], batch["values"], known=len(self.keys))
+            self._values[rows], self._row_seqs[rows] = values, seq
+            rows, depth = _unpacked(batch["depth_rows"], batch["depth"], known=len(self.keys))
+            self._depth[rows], self._depth_seqs[rows] = depth, seq
             self.seq, self.at_ms = seq, int(batch["at_ms"])
-        return True
+        return complete
 
     def _name(self, row: int, key: str) -> None:
-        if row < len(self.keys):
+        if row != len(self.keys):
             return
         self.keys.append(key)
         self._index[key] = row
@@ -97,6 +119,9 @@ class Mirror:
             room = len(self._values) or 1024
             self._values = np.vstack([self._values, np.full((room, len(FIELDS)), np.nan)])
             self._depth = np.vstack([self._depth, np.full((room, DEPTH_COLUMNS), np.nan)])
+            none = np.zeros(room, dtype=np.int64)
+            self._row_seqs = np.concatenate([self._row_seqs, none])
+            self._depth_seqs = np.concatenate([self._depth_seqs, none])
 
     def heard(self, status: Mapping[str, Any]) -> None:
         """Keep the newest `market.status`."""
@@ -152,6 +177,15 @@ class Mirror:
         if row is None or np.isnan(row[COLUMN["last_price"]]):
             return None
         return float(row[COLUMN["last_price"]])
+
+
+def _unpacked(
+    rows: bytes, values: bytes, *, known: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    """Rows of a batch and what they hold, but those whose name came with a batch that was lost."""
+    at = np.frombuffer(rows, dtype=np.int32)
+    table = np.frombuffer(values).reshape(len(at), -1) if len(at) else np.empty((0, 1))
+    return at[at < known], table[at < known]
 
 
 @cache

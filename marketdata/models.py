@@ -78,6 +78,9 @@ class IndexMember(models.Model):
             models.UniqueConstraint(fields=["index", "instrument"], name="index_member_unique"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.instrument.symbol} in {self.index.symbol}"
+
 
 class LastPrice(models.Model):
     """The newest price that reached the database: the end of the fallback chain."""
@@ -92,6 +95,9 @@ class LastPrice(models.Model):
     traded_at = models.DateTimeField()
     source = models.CharField(max_length=12)
     stored_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.instrument.symbol
 
 
 class Candle(models.Model):
@@ -190,6 +196,9 @@ class ClosingPrice(models.Model):
         ]
         indexes = [models.Index(fields=["session_date"], name="closing_price_by_day")]
 
+    def __str__(self) -> str:
+        return f"{self.instrument.symbol} on {self.session_date}"
+
 
 class NewsSource(models.Model):
     """Where headlines come from: an RSS or Atom feed, or the price source's own news."""
@@ -267,6 +276,9 @@ class Watchlist(models.Model):
             models.UniqueConstraint(fields=["user", "name"], name="watchlist_name_unique"),
         ]
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class WatchlistItem(models.Model):
     watchlist = models.ForeignKey(Watchlist, on_delete=models.CASCADE, related_name="items")
@@ -324,6 +336,9 @@ class OptionChainSnapshot(models.Model):
         indexes = [
             models.Index(fields=["kind", "session_date"], name="option_chain_by_day"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.underlying.symbol} {self.expiry_date}"
 
 
 class BrokerToken(models.Model):

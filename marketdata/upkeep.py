@@ -12,11 +12,11 @@ import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from marketdata import alarms, broker, closing, fetching
+from marketdata import broker, closing, fetching
 from marketdata import services as listings
 from marketdata.models import Candle, NewsItem
 from marketdata.options import services, sweeping
-from mockmarket.core import bus
+from mockmarket.core import alarms, backups, bus
 from mockmarket.core.clock import IST
 from mockmarket.core.models import JobRun
 
@@ -30,6 +30,7 @@ PRUNE_ROUNDS_MAX: Final = 200
 def reconcile(*, at: datetime) -> dict[str, object]:
     """Do what is due at `at`; what each step did, by name."""
     steps: dict[str, Callable[[], object]] = {
+        "backups": lambda: backups.watch(at=at),
         "broker-token": lambda: broker.watch(at=at),
         "closing": lambda: closing.take_due(at=at),
         "option-closes": lambda: sweeping.close_due(at=at),

@@ -89,7 +89,11 @@ def _listed(
 ) -> list[Listed]:
     copy = mirror()
     stale = bool(copy.keys) and clock.to_ms(at) - copy.at_ms > BOARD_AGE_MS_MAX
-    return [Listed(shares[p], view(shares[p].key, values[p], at, stale=stale)) for p in positions]
+    source = "cache" if stale else ""
+    return [
+        Listed(shares[p], view(shares[p].key, values[p].tolist(), at, source=source))
+        for p in positions
+    ]
 
 
 def breadth() -> ranking.Breadth:

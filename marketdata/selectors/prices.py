@@ -1,6 +1,7 @@
 """Quotes: the board, else the last price of the database, each with its source and age."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -8,15 +9,15 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from marketdata.board import COLUMN, source_name
+from marketdata.board import COLUMN, FIELDS, source_name
 from marketdata.mirror import mirror
 from marketdata.models import LastPrice
 from marketdata.selectors.facts import BOARD_AGE_MS_MAX
 from mockmarket.core import clock
 from mockmarket.core.money import price as exact_price
 
+_KEPT: Final = ("last_price", "previous_close", "open", "high", "low", "volume")
 PERCENT: Final = Decimal("0.01")
 
 
@@ -70,14 +71,16 @@ def quotes(keys: Iterable[str], at: datetime) -> dict[str, QuoteView]:
     copy.refresh()
     stale = clock.to_ms(at) - copy.at_ms > BOARD_AGE_MS_MAX
     found = {
-        key: view(key, row, at, stale=stale)
+        key: view(key, row.tolist(), at, source="cache" if stale else "")
         for key, row in copy.rows(wanted).items()
         if not np.isnan(row[COLUMN["last_price"]])
     }
     missing = [key for key in wanted if key not in found]
     if missing:
         kept = LastPrice.objects.select_related("instrument").filter(instrument__key__in=missing)
-        found.update((row.instrument.key, _kept_view(row, at)) for row in kept)
+        for row in kept:
+            key = row.instrument.key
+            found[key] = view(key, _as_fields(row), at, source="database")
     return {key: found[key] for key in wanted if key in found}
 
 
@@ -123,11 +126,10 @@ def _whole(value: float) -> int | None:
     return None if value != value else int(value)
 
 
-def view(key: str, row: npt.NDArray[np.float64], at: datetime, *, stale: bool = False) -> QuoteView:
-    """The FIELDS of one instrument as a quote."""
-    values: list[float] = row.tolist()
+def view(key: str, values: Sequence[float], at: datetime, *, source: str = "") -> QuoteView:
+    """The FIELDS of one instrument as a quote; `source` where it is not the one among them."""
     (last, close, open_, high, low, volume, bid, ask, bid_quantity, ask_quantity, average, interest,
-     timestamp, arrived, source) = values  # fmt: skip
+     timestamp, arrived, told) = values  # fmt: skip
     received, stamp = _whole(arrived), _whole(timestamp)
     return QuoteView(
         instrument_key=key,
@@ -144,27 +146,15 @@ def view(key: str, row: npt.NDArray[np.float64], at: datetime, *, stale: bool = 
         average_price=_exact(average),
         open_interest=_whole(interest),
         timestamp=None if stamp is None else clock.from_ms(stamp),
-        source="cache" if stale else source_name(source),
+        source=source or source_name(told),
         age_ms=None if received is None else max(0, clock.to_ms(at) - received),
     )
 
 
-def _kept_view(row: LastPrice, at: datetime) -> QuoteView:
-    return QuoteView(
-        instrument_key=row.instrument.key,
-        last_price=row.last_price,
-        previous_close=row.previous_close,
-        open=row.open,
-        high=row.high,
-        low=row.low,
-        volume=row.volume,
-        bid=None,
-        ask=None,
-        bid_quantity=None,
-        ask_quantity=None,
-        average_price=None,
-        open_interest=None,
-        timestamp=row.traded_at,
-        source="database",
-        age_ms=max(0, round((at - row.stored_at).total_seconds() * 1000)),
-    )
+def _as_fields(row: LastPrice) -> list[float]:
+    """What the database keeps, as FIELDS; the rest is unknown."""
+    kept = {name: getattr(row, name) for name in _KEPT}
+    kept["timestamp_ms"] = None if row.traded_at is None else clock.to_ms(row.traded_at)
+    kept["received_ms"] = clock.to_ms(row.stored_at)
+    found = [kept.get(name) for name in FIELDS]
+    return [math.nan if value is None else float(value) for value in found]

@@ -73,9 +73,25 @@ class Hearing:
         if hub.depths:
             for key, book in self._feed.depths(message):
                 if key in hub.depths:
-                    frame = self.depths[key] = encode.book(key, book.tolist())
-                    for socket in hub.depths[key]:
-                        socket.offer(("depth", key), frame)
+                    self._tell_book(key, encode.book(key, book.tolist()))
+
+    def _tell_book(self, key: str, frame: bytes) -> None:
+        if frame != self.depths.get(key):
+            self.depths[key] = frame
+            for socket in self._hub.depths[key]:
+                socket.offer(("depth", key), frame)
+
+    def book(self, key: str) -> bytes | None:
+        """The newest book of `key`, None while nothing is known of it."""
+        if key not in self.depths and (book := mirror().depth(key)) is not None:
+            self.depths[key] = encode.book(key, book.tolist())
+        return self.depths.get(key)
+
+    def _compare_books(self) -> None:
+        """What a lost batch or another engine changed: books come with it, and not again."""
+        for key in self._hub.depths:
+            if (book := mirror().depth(key)) is not None:
+                self._tell_book(key, encode.book(key, book.tolist()))
 
     async def load_board(self) -> None:
         """Load the board's snapshot at the start and whenever a batch was missed."""
@@ -91,6 +107,8 @@ class Hearing:
             if snapshot is not None and snapshot.get("status") and not hub.status:
                 self._on_status(snapshot["status"])
             hub.begun()
+            if snapshot is not None:
+                self._compare_books()
             if loaded:
                 hub.beat.moved()
                 await self._reload.wait()

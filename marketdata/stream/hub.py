@@ -18,8 +18,7 @@ from django.conf import settings
 from django.db import close_old_connections
 from redis.exceptions import RedisError
 
-from marketdata.mirror import mirror
-from marketdata.stream import encode, fanout, protocol
+from marketdata.stream import fanout, protocol
 from marketdata.stream.auth import Arrival
 from marketdata.stream.beat import Beat
 from marketdata.stream.hearing import Hearing
@@ -198,11 +197,12 @@ class Hub:
         """Make `keys` the books that the socket follows."""
         _watch(self.depths, socket, socket.depths, keys)
         socket.depths = keys
+        # A book is kept while somebody follows it: without, nobody hears that it changes.
+        for key in [name for name in self._hearing.depths if name not in self.depths]:
+            del self._hearing.depths[key]
         for key in keys:
-            if key in self._hearing.depths:
-                socket.offer(("depth", key), self._hearing.depths[key])
-            elif (book := mirror().depth(key)) is not None:
-                socket.offer(("depth", key), encode.book(key, book.tolist()))
+            if (frame := self._hearing.book(key)) is not None:
+                socket.offer(("depth", key), frame)
         self.tending.interest_changed()
 
     def follow_topics(self, socket: Socket, topics: Sequence[str]) -> None:

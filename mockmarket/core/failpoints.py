@@ -7,10 +7,16 @@ the point is reached, as a power cut would. No setting of the product turns it o
 import os
 import signal
 
-_NAME = os.environ.get("FAILPOINT", "")
+_armed = os.environ.get("FAILPOINT", "")
+
+
+def arm(name: str) -> None:
+    """As FAILPOINT does, for a test's process that runs already. "" for none."""
+    global _armed
+    _armed = name
 
 
 def reach(name: str) -> None:
     """Die here if the environment says so."""
-    if _NAME and name == _NAME:
+    if _armed and name == _armed:
         os.kill(os.getpid(), signal.SIGKILL)

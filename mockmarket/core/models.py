@@ -62,6 +62,9 @@ class OutboxEvent(models.Model):
             )
         ]
 
+    def __str__(self) -> str:
+        return f"{self.type} {self.seq}"
+
 
 class JobRun(models.Model):
     """One run of a job for one key (mostly a session date): what makes a job exactly-once."""
@@ -84,6 +87,9 @@ class JobRun(models.Model):
             models.UniqueConstraint(fields=["job", "key"], name="job_run_unique"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.job} {self.key}"
+
 
 class AuditEntry(models.Model):
     """Who changed what, when and why. Triggers refuse update and delete on both engines."""
@@ -99,6 +105,9 @@ class AuditEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "audit entries"
+
+    def __str__(self) -> str:
+        return self.action
 
 
 class IdempotencyRecord(models.Model):
@@ -134,6 +143,9 @@ class ApiToken(models.Model):
     last_used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
 
+    def __str__(self) -> str:
+        return f"{self.name} of {self.user.username}"
+
 
 class Webhook(models.Model):
     """An address of a user's program that is told of order and alert events.
@@ -149,6 +161,9 @@ class Webhook(models.Model):
     seq = models.BigIntegerField(default=0, help_text="Newest event that was queued.")
     failures = models.PositiveIntegerField(default=0, help_text="Deliveries given up in a row.")
     created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.url
 
 
 class WebhookDelivery(models.Model):

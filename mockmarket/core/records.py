@@ -60,6 +60,29 @@ TEXTS: Final[Mapping[str, str]] = {
     "expired_settled": _("{symbol} expired: {quantity} settled at {price}"),
     "expired_exercised": _("{symbol} expired: {quantity} exercised at {price}"),
     "expired_assigned": _("{symbol} expired: {quantity} assigned at {price}"),
+    "margin_reckoned": _("Margin of {symbol} reckoned anew: {amount} in all"),
+    "marked": _("{symbol} marked to {price} on {day}"),
+    # Corporate actions: what happened, then what it did. The longer text stands first, because
+    # a sentence is read as the first that fits.
+    "split_fraction": _(
+        "{symbol}: split {numerator} for {denominator}, a fraction of a share in cash ({product})"
+    ),
+    "bonus_fraction": _(
+        "{symbol}: bonus {numerator} for {denominator}, a fraction of a share in cash ({product})"
+    ),
+    "split_reversed": _("{symbol}: split {numerator} for {denominator}: reversed"),
+    "bonus_reversed": _("{symbol}: bonus {numerator} for {denominator}: reversed"),
+    "dividend_reversed": _("{symbol}: dividend of {amount}: reversed"),
+    "dividend_paid": _("{symbol}: dividend of {amount} a share on {quantity}"),
+    "split": _("{symbol}: split {numerator} for {denominator}"),
+    "bonus": _("{symbol}: bonus {numerator} for {denominator}"),
+    "dividend": _("{symbol}: dividend of {amount}"),
+    "shares_adjusted": _("Your {quantity} shares were adjusted, at the same cost in all."),
+    "shares_turned_back": _("Your {quantity} shares were turned back, at the same cost in all."),
+    "contracts_adjusted": _("Your futures and options on it have new lots and strikes."),
+    "cash_came": _("{amount} came to your cash."),
+    "cash_left": _("{amount} left your cash."),
+    "orders_follow": _("{quantity} of your waiting orders follow."),
     # What an alert reports of its share.
     "price_above": _("rose to {price} (set at {threshold})"),
     "price_below": _("fell to {price} (set at {threshold})"),
@@ -72,6 +95,7 @@ WORDS: Final = (
     _("ask"), _("bid"), _("stream"), _("rest"), _("cache"), _("database"),
     _("auction"), _("opening"), _("square-off"),
 )  # fmt: skip
+DAY: Final = "%d %b %Y"  # how a value named `day` is written
 RUPEES: Final = frozenset({"price", "last", "limit", "trigger", "threshold"})
 QUANTITIES: Final = frozenset({"left", "shown", "share"})
 RATIOS: Final = frozenset({"percent", "times"})
@@ -123,6 +147,11 @@ def english(kept: str) -> str:
     """A kept text as programs are told it; as it is where it is no record."""
     code, values = read(kept)
     return kept if not code or "message" in values else TEXTS[code].format(**written(values))
+
+
+def sentence(code: str, **values: object) -> str:
+    """A text in English at once: what is kept as a sentence, whose values may have spaces."""
+    return TEXTS[code].format(**written({name: str(value) for name, value in values.items()}))
 
 
 def told(kept: str, name: str) -> dict[str, Any]:

@@ -49,6 +49,17 @@ def test_every_record_is_said_in_hindi(code: str) -> None:
             "insufficient_cash: Not enough cash: this order needs ₹7, you have ₹5: ₹2 short.",
             "नक़द कम है: इस ऑर्डर को ₹7 चाहिए, आपके पास ₹5 हैं: ₹2 कम।",
         ),
+        (
+            "NIFTY 30 DEC 26 FUT marked to ₹25,010.5 on 01 Dec 2026",
+            "NIFTY 30 DEC 26 FUT marked to ₹25,010.5 on 01 Dec 2026",
+            "NIFTY 30 DEC 26 FUT का दैनिक निपटान 1 दिस् 2026 को ₹25,010.5 पर हुआ",
+        ),
+        ("ACME: split 5 for 1: reversed", "ACME: split 5 for 1: reversed", None),
+        (
+            "ACME: dividend of ₹12.5 a share on 10",
+            "ACME: dividend of ₹12.5 a share on 10",
+            "ACME: 10 शेयरों पर प्रति शेयर ₹12.5 का लाभांश",
+        ),
         ("Nobody ever said this.", "Nobody ever said this.", "Nobody ever said this."),
         ("", "", ""),
     ],

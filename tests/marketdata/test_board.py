@@ -158,6 +158,17 @@ class TestQuote:
         assert Board(epoch="e").quote(ACME) is None
 
 
+def shown(mirror: Mirror) -> dict[tuple[str, str], float]:
+    """The price and the best bid of each key that a mirror knows."""
+    found = {}
+    for key in mirror.table()[0]:
+        depth = mirror.depth(key)
+        assert depth is not None
+        found["price", key] = mirror.last_price(key) or 0.0
+        found["bid", key] = float(np.nan_to_num(depth[0]))
+    return found
+
+
 class TestBatches:
     @given(st.lists(ticks(count=4), max_size=6))
     def test_a_mirror_fed_by_batches_equals_the_board(self, rounds):
@@ -193,6 +204,38 @@ class TestBatches:
         assert mirror.load(board.snapshot(at_ms=T0))
         assert mirror.apply(batch)  # already in it: skipped
         assert mirror.last_price(ACME) == 2.0
+
+    @given(
+        st.lists(st.tuples(st.sampled_from(["hear", "lose", "keep", "load"]), st.integers(0, 3)))
+    )
+    def test_late_snapshots_take_nothing_back(self, steps):
+        """Snapshots are older than what was heard, and batches get lost: never backwards."""
+        board, mirror = Board(epoch="e"), Mirror()
+        kept = board.snapshot(at_ms=T0)
+        mirror.load(kept)
+        for at, (what, number) in enumerate(steps, start=1):
+            before = shown(mirror)
+            if what == "keep":
+                kept = board.snapshot(at_ms=T0)
+            elif what == "load":
+                mirror.load(kept)
+            else:
+                key, price = f"NSE_EQ|{number}", float(at)
+                # A price without a book: the book of the row may be of an older batch.
+                bids = ((price, 5),) if at % 2 else None
+                board.merge([tick(key, at=at, last_price=price, bids=bids)])
+                batch = board.drain(at_ms=T0)
+                if what == "hear":
+                    mirror.apply(batch)
+            after = shown(mirror)
+            assert all(after[name] >= value for name, value in before.items()), (before, after)
+        mirror.load(board.snapshot(at_ms=T0))
+        board.merge([tick(at=1_000, last_price=1_000.0)])
+        assert mirror.apply(board.drain(at_ms=T0)), "deaf after a snapshot that holds everything"
+        assert mirror.table()[0] == board.keys
+        assert np.array_equal(mirror.table()[1], board.values, equal_nan=True)
+        books = np.array([mirror.depth(key) for key in board.keys])
+        assert np.array_equal(books, board.depth, equal_nan=True)
 
     def test_another_epoch_is_refused(self):
         board, mirror = Board(epoch="new"), Mirror()

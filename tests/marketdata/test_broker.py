@@ -14,8 +14,9 @@ from cryptography.fernet import Fernet
 from django.core.cache import cache
 from django.db import IntegrityError, connection, transaction
 
-from marketdata import alarms, broker
+from marketdata import broker
 from marketdata.models import BrokerToken
+from mockmarket.core import alarms
 from mockmarket.core.models import AuditEntry, User
 from tests.support.exchange import Running, exchange
 

@@ -11,11 +11,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from marketdata import alarms, mirror, selectors, services
+from marketdata import mirror, selectors, services
 from marketdata.board import COLUMN, Board
 from marketdata.engine import MarketEngine
 from marketdata.interest import STRIP
 from marketdata.models import Candle, LastPrice
+from mockmarket.core import alarms
 from mockmarket.core import redis as store
 from tests.support.exchange import HDFC, RELIANCE, Running, exchange
 from tests.support.network import free_port

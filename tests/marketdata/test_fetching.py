@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from marketdata import alarms, fetching, mirror, selectors
+from marketdata import fetching, mirror, selectors
 from marketdata.models import Instrument
 from marketdata.upstox import rest
+from mockmarket.core import alarms
 from mockmarket.core import redis as store
 from mockmarket.core.clock import IST
 

@@ -29,6 +29,7 @@ def test_bands_of_a_constant_price_have_no_width() -> None:
 def test_drawdown_and_returns() -> None:
     closes = np.array([100.0, 120.0, 90.0, 110.0])
     assert indicators.drawdown(closes) == pytest.approx(-25)
+    assert np.isnan(indicators.drawdown(closes[:1]))
     assert indicators.period_return(closes, 3) == pytest.approx(10)
     assert np.isnan(indicators.period_return(closes, 4))
 

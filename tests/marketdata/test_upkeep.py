@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 import requests
 
-from marketdata import alarms, broker, closing, instruments, mirror, selectors, upkeep
+from marketdata import broker, closing, instruments, mirror, selectors, upkeep
 from marketdata import services as listings
 from marketdata.models import Candle, Instrument, NewsItem, NewsSource
+from mockmarket.core import alarms
 from mockmarket.core import redis as store
 from mockmarket.core.clock import IST
 from mockmarket.core.models import JobRun
@@ -96,7 +97,9 @@ def test_a_step_that_fails_raises_its_alarm_is_tried_again_and_stops_no_other(
     for minute in range(2):  # the claim was taken back, so the second minute tries too
         done = upkeep.reconcile(at=OPEN + timedelta(minutes=minute))
         assert "no route" in str(done["instruments"])
-        assert set(done) == {"broker-token", "closing", "option-closes", "instruments", "prune"}
+        assert set(done) == {
+            "backups", "broker-token", "closing", "option-closes", "instruments", "prune",
+        }  # fmt: skip
     assert [alarm.name for alarm in alarms.current()] == ["upkeep:instruments"]
     assert JobRun.objects.filter(job="prune").count() == 1
     monkeypatch.setattr(listings, "refresh_instruments", lambda: "done")

@@ -1,6 +1,7 @@
 """`/ws/` end to end: real servers, real sockets, real Redis; a publisher in the engine's place."""
 
 import contextlib
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -104,6 +105,36 @@ class TestPrices:
             publisher.tick({one: 111.0})
             assert client.drain() == []
 
+    def test_a_book_is_healed_by_the_snapshot(self, web: WebServer) -> None:
+        """After a batch that was lost, and after one of an engine that nobody knows yet."""
+        one, two = stream.instruments(2)
+        publisher = Publisher()
+        publisher.tick({one: 100.0, two: 100.0})
+        with join(web, stream.user()) as client:
+            client.send("depth", instrument=one)
+            client.wait("depth_update", best_bid(99.95))
+            _lose_a_batch(publisher, {one: 102.0})
+            publisher.tick({two: 103.0})
+            client.wait("depth_update", best_bid(101.95))
+            Publisher().tick({one: 104.0})
+            client.wait("depth_update", best_bid(103.95))
+
+    def test_a_book_that_nobody_followed_is_not_remembered(self, web: WebServer) -> None:
+        (key,) = stream.instruments(1)
+        publisher = Publisher()
+        publisher.tick({key: 100.0})
+        with join(web, stream.user(), [key]) as client:
+            client.send("depth", instrument=key)
+            client.wait("depth_update", best_bid(99.95))
+            publisher.tick({key: 101.0})
+            client.wait("depth_update", best_bid(100.95))
+            client.send("depth", instrument=None)
+            client.wait("depth_confirmed")
+            publisher.tick({key: 105.0})
+            client.price(key, 105.0)
+            client.send("depth", instrument=key)
+            assert client.wait("depth_update")["data"]["bids"] == [[104.95, 5]]
+
     def test_topics_reach_their_holders_only(self, web: WebServer) -> None:
         message = {"type": "stream.topic", "event": "chain_update", "json": '{"n":1}'}
         with join(web, stream.user()) as client, join(web, stream.user()) as other:
@@ -147,6 +178,11 @@ class TestPrices:
             Publisher().tick({two: 91.0, one: 101.0})
             frame = client.wait("prices_batch", lambda f: one in f["data"])
             assert frame["data"][one]["last_price"] == 101.0
+
+
+def best_bid(price: float) -> Callable[[stream.Frame], bool]:
+    """Whether a book's best bid is `price`."""
+    return lambda frame: bool(frame["data"]["bids"][0][0] == price)
 
 
 def _lose_a_batch(publisher: Publisher, prices: dict[str, float]) -> None:
