@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from marketdata.models import Instrument
+from mockmarket.core.formats import rupees
 from mockmarket.core.money import ZERO, MoneyField, PriceField
 
 
@@ -100,7 +101,7 @@ class Portfolio(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} in {self.contest_id}"
+        return f"{self.user.username} in {self.contest.name}"
 
     @property
     def buying_power(self) -> Decimal:
@@ -149,6 +150,9 @@ class LedgerEntry(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"entry {self.seq}: {self.description}"
+
 
 class Posting(models.Model):
     """One side of a ledger entry: rupees moved to (positive) or from (negative) an account."""
@@ -173,6 +177,9 @@ class Posting(models.Model):
             models.CheckConstraint(condition=~Q(amount=0), name="posting_not_zero"),
         ]
         indexes = [models.Index(fields=["portfolio", "account"], name="posting_account")]
+
+    def __str__(self) -> str:
+        return f"{self.account} {rupees(self.amount, signed=True)}"
 
 
 class Position(models.Model):
@@ -200,7 +207,6 @@ class Position(models.Model):
     session_date = models.DateField(null=True, help_text="The session of the day columns.")
     day_quantity = models.BigIntegerField(default=0, help_text="Signed fills of that session.")
     day_cost = MoneyField(default=0, help_text="Signed notional of that session's fills.")
-    day_charges = MoneyField(default=0)
     opened_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -219,6 +225,9 @@ class Position(models.Model):
                 condition=~Q(quantity=0) | Q(margin=0), name="position_flat_has_no_margin"
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument.symbol} {self.product}: {self.quantity}"
 
 
 class PortfolioSnapshot(models.Model):
@@ -242,6 +251,9 @@ class PortfolioSnapshot(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.portfolio}: {rupees(self.equity)}"
+
 
 class Invitation(models.Model):
     """A user on the roster of a contest: may join it where only the roster may."""
@@ -256,6 +268,9 @@ class Invitation(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["contest", "user"], name="invitation_unique"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.user.username} in {self.contest.name}"
 
 
 class PortfolioMetrics(models.Model):
@@ -277,6 +292,9 @@ class PortfolioMetrics(models.Model):
     rank_low = models.PositiveIntegerField(null=True, help_text="Best rank in 9 of 10 draws.")
     rank_high = models.PositiveIntegerField(null=True, help_text="Worst rank in 9 of 10 draws.")
 
+    def __str__(self) -> str:
+        return str(self.portfolio)
+
 
 class ContestClosing(models.Model):
     """The prices that a contest ended with: what its result is derived from, again if asked."""
@@ -286,6 +304,9 @@ class ContestClosing(models.Model):
     )
     taken_at = models.DateTimeField()
     prices = models.JSONField(help_text="Instrument key to last price, as text.")
+
+    def __str__(self) -> str:
+        return self.contest.name
 
 
 class Result(models.Model):
@@ -312,6 +333,9 @@ class Result(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.alias} in {self.contest.name}"
+
 
 class JournalEntry(models.Model):
     """What a student thought: a reason when they entered, a note when they left, or a remark."""
@@ -335,6 +359,9 @@ class JournalEntry(models.Model):
     class Meta:
         verbose_name_plural = "journal entries"
         indexes = [models.Index(fields=["portfolio", "-created_at"], name="journal_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.portfolio.user.username}"
 
 
 class Announcement(models.Model):

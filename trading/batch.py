@@ -25,7 +25,7 @@ ORDER_FIELDS = (
 )  # fmt: skip
 POSITION_FIELDS = (
     "quantity", "settled_quantity", "cost", "margin", "realised_pnl", "charges", "session_date",
-    "day_quantity", "day_cost", "day_charges", "updated_at",
+    "day_quantity", "day_cost", "updated_at",
 )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def fill_order(state: Batch, order: Order, decided: Decided, matched: Match, ste
     order.status = lifecycle.advance(order.status, event)
     order.status_reason = ""
     _reserve_anew(order, schedule, position_after=book.quantity, filled=matched.quantity)
-    _move_position(position, order, book, cost.total, matched, session, decided.at)
+    _move_position(position, order, book, matched, session, decided.at)
     if order.product == "CNC" and not order.buy and rules_of(portfolio.contest).settlement == "t1":
         proceeds = money(matched.price * matched.quantity) - cost.total
         portfolio.unsettled += money(max(ZERO, proceeds) * UNSETTLED_PART)
@@ -194,7 +194,6 @@ def _move_position(
     position: Position,
     order: Order,
     book: positions.Book,
-    cost: Decimal,
     matched: Match,
     session: date,
     at: datetime,
@@ -202,11 +201,10 @@ def _move_position(
     if position.session_date != session:
         position.session_date = session
         position.day_quantity = 0
-        position.day_cost = position.day_charges = ZERO
+        position.day_cost = ZERO
     sign = 1 if order.buy else -1
     position.day_quantity += sign * matched.quantity
     position.day_cost += sign * money(matched.price * matched.quantity)
-    position.day_charges += cost
     if not position.quantity:
         position.opened_at = at
     booking.take_book(position, book)

@@ -1,13 +1,15 @@
 """The history of a position: fills and changes in the order of the ledger, and their sum."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from typing import Final
 
-from django.db.models import Sum
-
-from portfolios import positions
-from portfolios.models import Portfolio, Position
+from portfolios import positions as books
+from portfolios.models import Position
 from trading.models import Fill, PositionChange
+
+# Positions whose history is read by two statements.
+TOGETHER: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,7 @@ class Event:
     """A fill or a change of a position, as positions see it, with its place in the ledger."""
 
     place: tuple[int, int, int]
-    fact: positions.FillFact | positions.Change
+    fact: books.FillFact | books.Change
     change: PositionChange | None = None
 
 
@@ -24,25 +26,42 @@ def history(*, position: Position) -> list[Event]:
 
     A change that shares its number with a fill comes after it.
     """
+    return _histories([position])[position.pk]
+
+
+def folded(*, positions: Sequence[Position]) -> dict[int, books.Book]:
+    """By their keys, the positions that the stored history of each leads to."""
+    found: dict[int, books.Book] = {}
+    for start in range(0, len(positions), TOGETHER):
+        together = _histories(positions[start : start + TOGETHER])
+        found |= {key: books.fold(event.fact for event in told) for key, told in together.items()}
+    return found
+
+
+def _histories(positions: Sequence[Position]) -> dict[int, list[Event]]:
+    events: dict[int, list[Event]] = {position.pk: [] for position in positions}
+    keys = {(row.portfolio_id, row.instrument_id, row.product): row.pk for row in positions}
     fills = Fill.objects.filter(
-        order__portfolio_id=position.portfolio_id,
-        order__instrument_id=position.instrument_id,
-        order__product=position.product,
-    ).select_related("order")
-    events = [
-        Event((fill.ledger_seq, 0, number), fact_of_fill(fill))
-        for number, fill in enumerate(fills.order_by("ledger_seq", "filled_at", "sequence"))
-    ]
-    events += [
-        Event((row.ledger_seq, 1, row.pk), fact_of_change(row), row)
-        for row in PositionChange.objects.filter(position=position).order_by("ledger_seq", "pk")
-    ]
-    return sorted(events, key=lambda event: event.place)
+        order__portfolio_id__in={row.portfolio_id for row in positions},
+        order__instrument_id__in={row.instrument_id for row in positions},
+    )
+    # What the fill was decided on is most of its row, and not needed here.
+    fills = fills.select_related("order").defer("quote", "inputs", "rule_path")
+    for number, fill in enumerate(fills.order_by("ledger_seq", "filled_at", "sequence")):
+        order = fill.order
+        key = keys.get((order.portfolio_id, order.instrument_id, order.product))
+        if key is not None:
+            events[key].append(Event((fill.ledger_seq, 0, number), fact_of_fill(fill)))
+    for row in PositionChange.objects.filter(position__in=list(events)).order_by(
+        "ledger_seq", "pk"
+    ):
+        events[row.position_id].append(Event((row.ledger_seq, 1, row.pk), fact_of_change(row), row))
+    return {key: sorted(told, key=lambda event: event.place) for key, told in events.items()}
 
 
-def fact_of_fill(fill: Fill) -> positions.FillFact:
+def fact_of_fill(fill: Fill) -> books.FillFact:
     """A fill as positions see it."""
-    return positions.FillFact(
+    return books.FillFact(
         buy=fill.order.buy,
         quantity=fill.quantity,
         price=fill.price,
@@ -52,25 +71,12 @@ def fact_of_fill(fill: Fill) -> positions.FillFact:
     )
 
 
-def fact_of_change(row: PositionChange) -> positions.Change:
+def fact_of_change(row: PositionChange) -> books.Change:
     """A change as positions see it."""
-    return positions.Change(
+    return books.Change(
         quantity=row.quantity,
         cost=row.cost,
         margin=row.margin,
         realised=row.realised,
         charges=row.charges,
     )
-
-
-def folded(*, position: Position) -> positions.Book:
-    """The position that its stored history leads to."""
-    return positions.fold(event.fact for event in history(position=position))
-
-
-def changed_in(*, portfolio: Portfolio, column: str) -> Decimal:
-    """The sum of a rupee column over all changes of a portfolio's positions."""
-    total: Decimal | None = PositionChange.objects.filter(position__portfolio=portfolio).aggregate(
-        total=Sum(column)
-    )["total"]
-    return total or Decimal("0.00")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 
 from mockmarket.core import records
 from mockmarket.core.money import ZERO
@@ -13,7 +13,7 @@ from portfolios.models import LedgerEntry, Portfolio, Position, Posting
 from trading import auction, charges, explain, folding
 from trading.lifecycle import LIVE
 from trading.matching import CONTINUOUS
-from trading.models import Fill, Order
+from trading.models import Fill, Order, PositionChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +94,10 @@ def check_ledger(*, portfolio_ids: list[int] | None = None) -> list[Finding]:
     if portfolio_ids is not None:
         portfolios = portfolios.filter(pk__in=portfolio_ids)
     findings: list[Finding] = list(_check_entries(portfolio_ids))
-    sums = _posting_sums(portfolio_ids)
-    reserved = _reserved(portfolio_ids)
-    held = _positions(portfolio_ids)
+    totals = _totals(portfolio_ids)
     for portfolio in portfolios.iterator(chunk_size=500):
-        findings += _check_portfolio(
-            portfolio,
-            sums.get(portfolio.pk, {}),
-            reserved.get(portfolio.pk, ZERO),
-            held.get(portfolio.pk, []),
-        )
+        findings += _check_portfolio(portfolio, totals)
+    findings += _check_positions(totals)
     findings += _check_orders(portfolio_ids)
     return findings
 
@@ -112,11 +106,17 @@ def _check_entries(ids: list[int] | None) -> Iterator[Finding]:
     entries = LedgerEntry.objects.all()
     if ids is not None:
         entries = entries.filter(portfolio_id__in=ids)
-    wrong = entries.annotate(total=Sum("postings__amount"), legs=Count("postings")).filter(
-        Q(legs=0) | ~Q(total=0)
+    postings = Posting.objects.all()
+    if ids is not None:
+        postings = postings.filter(entry__portfolio_id__in=ids)
+    # By the postings' own column: with the entries joined in, the same took four times as long.
+    sums = postings.values("entry_id").annotate(total=Sum("amount")).order_by()
+    wrong = [row["entry_id"] for row in sums.exclude(total=0)]
+    wrong += entries.filter(~Exists(Posting.objects.filter(entry=OuterRef("pk")))).values_list(
+        "pk", flat=True
     )
-    for entry in wrong:
-        yield Finding("entry_unbalanced", f"entry {entry.pk}", "its postings do not sum to zero")
+    for key in wrong:
+        yield Finding("entry_unbalanced", f"entry {key}", "its postings do not sum to zero")
     numbering = entries.values("portfolio_id").annotate(count=Count("pk"), last=Sum("seq"))
     for row in numbering.order_by():
         count = row["count"]
@@ -131,10 +131,48 @@ def _check_entries(ids: list[int] | None) -> Iterator[Finding]:
         yield Finding("posting_astray", f"posting {posting.pk}", "belongs to another portfolio")
 
 
-def _posting_sums(ids: list[int] | None) -> dict[int, dict[str, Decimal]]:
-    postings = Posting.objects.all()
+@dataclass(frozen=True, slots=True)
+class _Totals:
+    """Everything that a portfolio is compared with, by its key: a statement each for all of them.
+
+    Asked portfolio by portfolio, 10,000 of them took 40,000 statements and most of the time.
+    """
+
+    posted: dict[int, dict[str, Decimal]]
+    # Charges and realised profit that no fill made, and the part of them inside positions.
+    apart: dict[int, dict[str, Decimal]]
+    changed: dict[int, dict[str, Decimal]]
+    entries: dict[int, int]
+    reserved: dict[int, Decimal]
+    held: dict[int, list[Position]]
+
+
+def _totals(ids: list[int] | None) -> _Totals:
+    postings, entries = Posting.objects.all(), LedgerEntry.objects.all()
+    changes = PositionChange.objects.all()
     if ids is not None:
         postings = postings.filter(portfolio_id__in=ids)
+        entries = entries.filter(portfolio_id__in=ids)
+        changes = changes.filter(position__portfolio_id__in=ids)
+    unfilled = postings.filter(account__in=(ledger.CHARGES, ledger.REALISED)).exclude(
+        entry__kind=LedgerEntry.Kind.FILL
+    )
+    counts = entries.values_list("portfolio_id").annotate(count=Count("pk")).order_by()
+    summed = changes.values_list("position__portfolio_id").annotate(Sum("charges"), Sum("realised"))
+    return _Totals(
+        posted=_by_account(postings),
+        apart=_by_account(unfilled),
+        changed={
+            key: {ledger.CHARGES: charges, ledger.REALISED: realised}
+            for key, charges, realised in summed.order_by()
+        },
+        entries=dict(counts),
+        reserved=_reserved(ids),
+        held=_positions(ids),
+    )
+
+
+def _by_account(postings: QuerySet[Posting]) -> dict[int, dict[str, Decimal]]:
     sums: dict[int, dict[str, Decimal]] = {}
     for row in postings.values("portfolio_id", "account").annotate(total=Sum("amount")).order_by():
         sums.setdefault(row["portfolio_id"], {})[row["account"]] = row["total"]
@@ -159,20 +197,24 @@ def _positions(ids: list[int] | None) -> dict[int, list[Position]]:
     return found
 
 
-def _check_portfolio(
-    portfolio: Portfolio,
-    sums: dict[str, Decimal],
-    reserved: Decimal,
-    held: list[Position],
-) -> Iterator[Finding]:
+def _check_portfolio(portfolio: Portfolio, totals: _Totals) -> Iterator[Finding]:
     where = f"portfolio {portfolio.pk}"
 
     def differs(code: str, what: str, stored: Decimal, added: Decimal) -> Iterator[Finding]:
         if stored != added:
             yield Finding(code, where, f"{what} stored {stored}, added up {added}")
 
+    held = totals.held.get(portfolio.pk, [])
+    reserved = totals.reserved.get(portfolio.pk, ZERO)
+
     def posted(account: str) -> Decimal:
-        return sums.get(account, ZERO)
+        return totals.posted.get(portfolio.pk, {}).get(account, ZERO)
+
+    def outside(account: str) -> Decimal:
+        """Of what no fill posted, the part that belongs to no position."""
+        apart, changed = (part.get(portfolio.pk, {}) for part in (totals.apart, totals.changed))
+        sign = -1 if account == ledger.REALISED else 1
+        return apart.get(account, ZERO) - sign * changed.get(account, ZERO)
 
     yield from differs("cash_differs", "cash", portfolio.cash, posted(ledger.CASH))
     yield from differs("margin_differs", "margin", portfolio.margin, posted(ledger.MARGIN))
@@ -192,53 +234,34 @@ def _check_portfolio(
     yield from differs(
         "charges_differ",
         "charges",
-        sum((row.charges for row in held), ZERO) + _other_charges(portfolio),
+        sum((row.charges for row in held), ZERO) + outside(ledger.CHARGES),
         posted(ledger.CHARGES),
     )
     yield from differs(
         "realised_differs",
         "realised profit",
-        -sum((row.realised_pnl for row in held), ZERO) - _other_realised(portfolio),
+        outside(ledger.REALISED) - sum((row.realised_pnl for row in held), ZERO),
         posted(ledger.REALISED),
     )
-    if portfolio.entry_seq != LedgerEntry.objects.filter(portfolio=portfolio).count():
+    if portfolio.entry_seq != totals.entries.get(portfolio.pk, 0):
         yield Finding("sequence_gap", where, "entry_seq is not the number of entries")
     if portfolio.cash < 0 or portfolio.reserved < 0 or portfolio.reserved > portfolio.cash:
         yield Finding("negative", where, "cash or free cash is below zero")
-    for row in held:
-        yield from _check_position(portfolio, row)
 
 
-def _other_charges(portfolio: Portfolio) -> Decimal:
-    """Charges that belong to no position."""
-    inside = folding.changed_in(portfolio=portfolio, column="charges")
-    return _sum_of(portfolio, ledger.CHARGES) - inside
-
-
-def _other_realised(portfolio: Portfolio) -> Decimal:
-    """Profit that belongs to no position (fractions of a corporate action)."""
-    inside = folding.changed_in(portfolio=portfolio, column="realised")
-    return -_sum_of(portfolio, ledger.REALISED) - inside
-
-
-def _sum_of(portfolio: Portfolio, account: str) -> Decimal:
-    total: Decimal | None = (
-        Posting.objects.filter(portfolio=portfolio, account=account)
-        .exclude(entry__kind=LedgerEntry.Kind.FILL)
-        .aggregate(total=Sum("amount"))["total"]
-    )
-    return total or ZERO
-
-
-def _check_position(portfolio: Portfolio, row: Position) -> Iterator[Finding]:
+def _check_positions(totals: _Totals) -> Iterator[Finding]:
     """A position is the fold of its fills and changes."""
-    where = f"position of portfolio {portfolio.pk} in {row.instrument.symbol} ({row.product})"
-    book = folding.folded(position=row)
-    stored = booking.book_of(row)
-    if stored != book:
-        yield Finding("position_differs", where, f"stored {stored}, folded {book}")
-    if row.product == "CNC" and row.quantity < 0:
-        yield Finding("negative", where, "delivery is short")
+    held = [row for rows in totals.held.values() for row in rows]
+    books = folding.folded(positions=held)
+    for row in held:
+        where = (
+            f"position of portfolio {row.portfolio_id} in {row.instrument.symbol} ({row.product})"
+        )
+        stored, book = booking.book_of(row), books[row.pk]
+        if stored != book:
+            yield Finding("position_differs", where, f"stored {stored}, folded {book}")
+        if row.product == "CNC" and row.quantity < 0:
+            yield Finding("negative", where, "delivery is short")
 
 
 def _check_orders(ids: list[int] | None) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ A backup is one tar file. Its database member is a consistent snapshot taken whi
 all. A restore checks everything it can before it touches anything.
 """
 
+import fcntl
 import hashlib
 import io
 import json
@@ -12,12 +13,11 @@ import os
 import re
 import shutil
 import sqlite3
-import subprocess
 import tarfile
 import tempfile
-import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,9 +27,10 @@ from urllib.parse import quote
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
+from mockmarket.core import alarms, pg_tools
 from mockmarket.core.errors import DomainError
 
 FORMAT = 1
@@ -38,7 +39,14 @@ SALT_BYTES = 16
 SECRET_FILES = ("secret_key", "demo_password")
 KEEP_ALL = timedelta(hours=24)
 KEEP_DAILY_DAYS = 30
-COMMAND_SECONDS = 900
+# The timer takes one each 15 minutes, and proves one each week.
+AGE_MAX = timedelta(minutes=30)
+PROOF_AGE_MAX = timedelta(days=8)
+PROOF = "proof.json"
+LATE_ALARM = "backup-late"
+FAILED_ALARM = "backup-failed"
+CURE = "See docs/operations/alarms.md, Backups fail."
+UNFINISHED = ".taking-"
 
 
 class BackupFailed(DomainError):
@@ -69,37 +77,77 @@ class Manifest:
 def take(*, folder: Path, at: datetime, key: str = "") -> Path:
     """Write a backup into `folder` and return its path. Trading goes on meanwhile.
 
-    `key` encrypts the generated secrets; empty leaves them out. Raises BackupFailed.
+    A file has its name only once all of it was read back from the disk: what is named like a
+    backup is one. `key` encrypts the generated secrets; empty leaves them out. Raises
+    BackupFailed, and leaves nothing behind.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _turn(folder), tempfile.TemporaryDirectory(dir=folder, prefix=UNFINISHED) as work:
+            return _take(folder, Path(work), at, key)
+    except OSError as error:
+        raise BackupFailed(
+            f"cannot write to {folder}: {error.strerror or error}. Free some room there, give this"
+            " user the folder, or name another one with --to"
+        ) from error
+    except DatabaseError as error:
+        raise BackupFailed(f"the database does not answer: {str(error).strip()[:300]}") from error
+    except pg_tools.ToolFailed as error:
+        raise BackupFailed(str(error)) from error
+
+
+def _take(folder: Path, work: Path, at: datetime, key: str) -> Path:
+    dump, archive = work / "database", work / "archive.tar"
+    if connection.vendor == "sqlite":
+        _vacuum_into(dump)
+    else:
+        pg_tools.dump(dump)
+    secrets = _encrypted_secrets(key) if key else b""
+    manifest = Manifest(
+        format=FORMAT,
+        created_at=at.isoformat(),
+        vendor=connection.vendor,
+        database_sha256=_sha256(dump),
+        migrations=sorted(_applied()),
+        secrets=bool(secrets),
+    )
+    with tarfile.open(archive, "w") as tar:
+        _add_bytes(tar, "manifest.json", json.dumps(asdict(manifest), indent=2).encode(), at)
+        tar.add(dump, "database")
+        if secrets:
+            _add_bytes(tar, "secrets.enc", secrets, at)
+    dump.unlink()
+    with archive.open("rb") as written:
+        os.fsync(written.fileno())
+    try:
+        _read_back(archive, work)
+    except BadBackup as error:
+        raise BackupFailed(f"what was written cannot be read back: {error.message}") from error
+    archive.chmod(0o600)
     target = folder / f"mockmarket-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}.tar"
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".taking-") as name:
-        work = Path(name)
-        dump = work / "database"
-        if connection.vendor == "sqlite":
-            _vacuum_into(dump)
-        else:
-            _pg_dump(dump)
-        secrets = _encrypted_secrets(key) if key else b""
-        manifest = Manifest(
-            format=FORMAT,
-            created_at=at.isoformat(),
-            vendor=connection.vendor,
-            database_sha256=_sha256(dump),
-            migrations=sorted(_applied()),
-            secrets=bool(secrets),
-        )
-        archive = work / "archive.tar"
-        with tarfile.open(archive, "w") as tar:
-            _add_bytes(tar, "manifest.json", json.dumps(asdict(manifest), indent=2).encode(), at)
-            tar.add(dump, "database")
-            if secrets:
-                _add_bytes(tar, "secrets.enc", secrets, at)
-        with archive.open("rb") as written:
-            os.fsync(written.fileno())
-        archive.chmod(0o600)
-        archive.replace(target)
+    archive.replace(target)
     return target
+
+
+def _read_back(archive: Path, work: Path) -> None:
+    """The first half of a restore, from the file as it now stands on the disk."""
+    manifest = inspect(archive)
+    dump = extract(archive, work)
+    if manifest.vendor == "sqlite":
+        check_sqlite(dump)
+    else:
+        pg_tools.read_through(dump)
+    dump.unlink()
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """One backup at a time in a folder; what a killed one left there is removed."""
+    with (folder / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in folder.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
 
 
 def expired(names: Iterable[str], *, at: datetime) -> list[str]:
@@ -125,6 +173,53 @@ def newest(folder: Path) -> tuple[Path, datetime] | None:
     return (found[-1], _taken_at(found[-1].name)) if found else None
 
 
+def lacking(*, folder: Path, at: datetime) -> str:
+    """What is wrong with the backups in `folder`, in one sentence; empty when nothing is."""
+    found = newest(folder)
+    if found is None:
+        return f"There is no backup in {folder}."
+    age = at - found[1]
+    if age > AGE_MAX:
+        return f"The newest backup is {age.total_seconds() / 60:.0f} minutes old."
+    proved = proved_at(folder)
+    if proved is None:
+        return "No backup has ever been restored to see whether it works."
+    if at - proved > PROOF_AGE_MAX:
+        return f"For {(at - proved).days} days no backup was restored to see whether it works."
+    return ""
+
+
+def expected(folder: Path) -> bool:
+    """Whether this installation is meant to have backups: one in use, or one that has some."""
+    return bool(settings.HTTPS or newest(folder))
+
+
+def watch(*, at: datetime) -> None:
+    """Raise or clear the backups' alarm; level-triggered, called each minute."""
+    folder = Path(settings.BACKUP_DIR)
+    why = lacking(folder=folder, at=at) if expected(folder) else ""
+    if why:
+        alarms.raise_alarm(name=LATE_ALARM, message=f"{why} {CURE}", at=at)
+    else:
+        alarms.clear(name=LATE_ALARM)
+
+
+def proved_at(folder: Path) -> datetime | None:
+    """When a backup of this folder was last restored elsewhere and its books proved."""
+    try:
+        return datetime.fromisoformat(json.loads((folder / PROOF).read_text())["proved_at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def note_proof(*, path: Path, at: datetime, seconds: float) -> None:
+    """Remember beside the backups that one of them was restored and proved."""
+    note = {"file": path.name, "proved_at": at.isoformat(), "seconds": round(seconds, 1)}
+    draft = path.with_name(f".{PROOF}")
+    draft.write_text(json.dumps(note))
+    draft.replace(path.with_name(PROOF))
+
+
 def _taken_at(name: str) -> datetime:
     match = NAME.match(name)
     assert match is not None
@@ -133,7 +228,7 @@ def _taken_at(name: str) -> datetime:
 
 def _vacuum_into(target: Path) -> None:
     # One read transaction: a consistent snapshot, while writers go on under WAL.
-    path = settings.DATABASES["default"]["NAME"]
+    path = connection.settings_dict["NAME"]
     source = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=30)
     try:
         source.execute("VACUUM INTO ?", (str(target),))
@@ -143,11 +238,20 @@ def _vacuum_into(target: Path) -> None:
         source.close()
 
 
-def _pg_dump(target: Path) -> None:
-    _run(["pg_dump", "--format=custom", "--no-owner", "--no-privileges", "--file", str(target)])
+def check_sqlite(dump: Path) -> None:
+    """Every page and index of a snapshot agrees. Raises BadBackup."""
+    check = sqlite3.connect(dump)
+    try:
+        verdict = check.execute("PRAGMA integrity_check").fetchone()[0]
+    except sqlite3.Error as error:
+        raise BadBackup(f"the database in the backup is damaged: {error}") from error
+    finally:
+        check.close()
+    if verdict != "ok":
+        raise BadBackup(f"the database in the backup is damaged: {verdict}")
 
 
-# --- Restoring --------------------------------------------------------------------------
+# --- Reading ----------------------------------------------------------------------------
 def inspect(path: Path) -> Manifest:
     """The manifest of a backup that is whole and fits this code. Raises BadBackup."""
     try:
@@ -177,74 +281,27 @@ def inspect(path: Path) -> Manifest:
     return manifest
 
 
-def restore(path: Path, *, key: str = "") -> Manifest:
-    """Replace the database (and, with `key`, the generated secrets) by those of the backup.
+def extract(path: Path, folder: Path) -> Path:
+    """The database of a backup, as a file in `folder`."""
+    dump = folder / "database"
+    with tarfile.open(path) as tar, dump.open("wb") as out:
+        database = tar.extractfile("database")
+        assert database is not None
+        shutil.copyfileobj(database, out, 1 << 20)
+    return dump
 
-    Nothing may be running. The caller migrates afterwards and checks the books. Raises BadBackup
-    before anything has been changed.
+
+def secrets_of(path: Path, key: str) -> dict[str, str]:
+    """The generated secrets in a backup; {} where it has none, or no key is given.
+
+    Raises BadBackup when the key does not open them.
     """
-    manifest = inspect(path)
-    folder = Path(settings.VAR_DIR)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".restoring-") as name:
-        dump = Path(name) / "database"
-        with tarfile.open(path) as tar:
-            database = tar.extractfile("database")
-            assert database is not None
-            with dump.open("wb") as out:
-                shutil.copyfileobj(database, out)
-            sealed = tar.extractfile("secrets.enc") if manifest.secrets else None
-            secrets = _decrypted_secrets(sealed.read(), key) if sealed and key else {}
-        connection.close()
-        if manifest.vendor == "sqlite":
-            _replace_sqlite(dump)
-        else:
-            _replace_postgres(dump)
-    for secret, text in secrets.items():
-        target = folder / secret
-        target.touch(mode=0o600)
-        target.write_text(text)
-    return manifest
-
-
-def begin_new_epochs() -> None:
-    """Give every private stream a new epoch: browsers may have seen numbers that are now gone.
-
-    Called after a restore and its migrations; clients then load afresh instead of resuming.
-    """
-    from mockmarket.core.models import UserStream
-
-    UserStream.objects.update(epoch=uuid.uuid4())
-
-
-def _replace_sqlite(dump: Path) -> None:
-    check = sqlite3.connect(dump)
-    try:
-        verdict = check.execute("PRAGMA integrity_check").fetchone()[0]
-    except sqlite3.Error as error:
-        raise BadBackup(f"the database in the backup is damaged: {error}") from error
-    finally:
-        check.close()
-    if verdict != "ok":
-        raise BadBackup(f"the database in the backup is damaged: {verdict}")
-    target = Path(settings.DATABASES["default"]["NAME"])
-    for suffix in ("-wal", "-shm"):
-        target.with_name(target.name + suffix).unlink(missing_ok=True)
-    dump.replace(target)
-
-
-def _replace_postgres(dump: Path) -> None:
-    # The schema goes first: tables of newer migrations are not in the dump and would stay.
-    with connection.cursor() as cursor:
-        cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    connection.close()
-    _run(
-        [
-            "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges",
-            "--single-transaction", "--exit-on-error",
-            "--dbname", _libpq()["PGDATABASE"], str(dump),
-        ]
-    )  # fmt: skip
+    with tarfile.open(path) as tar:
+        if not key or "secrets.enc" not in tar.getnames():
+            return {}
+        sealed = tar.extractfile("secrets.enc")
+        assert sealed is not None
+        return _decrypted_secrets(sealed.read(), key)
 
 
 # --- Secrets ----------------------------------------------------------------------------
@@ -272,47 +329,6 @@ def _cipher(key: str, salt: bytes) -> Fernet:
 
 
 # --- Tools ------------------------------------------------------------------------------
-def _run(command: Sequence[str]) -> None:
-    """A PostgreSQL client program against our database; the password stays out of its arguments."""
-    program = shutil.which(command[0])
-    if program is None:
-        raise BackupFailed(f"{command[0]} is missing: apt-get install postgresql-client")
-    result = subprocess.run(  # noqa: S603 - a fixed program with our own arguments
-        [program, *command[1:]],
-        env={**os.environ, **_libpq()},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=COMMAND_SECONDS,
-    )
-    if result.returncode:
-        raise BackupFailed(f"{command[0]} failed: {result.stderr.strip()[-500:]}")
-
-
-def dump_version() -> int | None:
-    """Major version of this machine's pg_dump; None where there is none."""
-    program = shutil.which("pg_dump")
-    if program is None:
-        return None
-    said = subprocess.run(  # noqa: S603 - a fixed program
-        [program, "--version"], capture_output=True, text=True, check=False, timeout=10
-    ).stdout
-    found = re.search(r"(\d+)", said)
-    return int(found[1]) if found else None
-
-
-def _libpq() -> dict[str, str]:
-    database = settings.DATABASES["default"]
-    return {
-        "PGHOST": database["HOST"] or "/var/run/postgresql",
-        "PGPORT": str(database["PORT"] or 5432),
-        "PGUSER": database["USER"],
-        "PGPASSWORD": database["PASSWORD"],
-        "PGDATABASE": database["NAME"],
-        "PGOPTIONS": "-c statement_timeout=0 -c lock_timeout=0",
-    }
-
-
 def _applied() -> set[str]:
     from django.db.migrations.recorder import MigrationRecorder
 

@@ -1,8 +1,7 @@
 """Backup while the books are written to, restore elsewhere, and prove the books."""
 
+import hashlib
 import json
-import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -14,20 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockmarket.core import backups
-from tests.support import services
-from tests.support.product import FLAVOURS, ROOT, Product
+from mockmarket.core import backups, pg_tools
+from tests.support.installation import Installation, installations
+from tests.support.product import FLAVOURS
 
 pytestmark = pytest.mark.timeout(900)  # whole installations are migrated and seeded
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-DIGEST = """
-import hashlib, json
-from portfolios.models import Posting, Portfolio
-rows = list(Posting.objects.order_by("entry__portfolio_id", "entry__seq", "account").values_list(
-    "entry__portfolio_id", "entry__seq", "account", "amount"))
-heads = dict(Portfolio.objects.values_list("pk", "entry_seq"))
-print(json.dumps({"rows": [[p, s, a, str(m)] for p, s, a, m in rows], "heads": heads}))
-"""
 
 
 def name(at: datetime) -> str:
@@ -53,76 +44,30 @@ def test_foreign_files_are_never_expired() -> None:
     assert backups.expired(["notes.txt", "mockmarket-latest.tar"], at=AT) == []
 
 
-class Installation(Product):
-    """A product that is not started: only its database and its commands."""
-
-    def restored_from(self, archive: Path) -> str:
-        return self.manage("restore", str(archive), "--yes")
-
-    def books(self) -> dict:
-        return json.loads(self.manage("shell", "-v", "0", "-c", DIGEST))
-
-
 @pytest.fixture(scope="module", params=FLAVOURS)
 def pair(request: pytest.FixtureRequest, tmp_path_factory) -> Iterator[list[Installation]]:
     """A seeded installation and an empty one of the same kind, with a Redis between them."""
-    folders = [tmp_path_factory.mktemp(which) for which in ("source", "target")]
-    redis = services.start_redis()
-    ending = [redis.stop]
-    made = []
-    found = None
-    if request.param == "postgres":
-        found = services.found_postgres()
-        if found is None:
-            server = services.start_postgres()
-            ending.append(server.stop)
-            found = server.url
-    for folder in folders:
-        environment = {
-            "PATH": "/usr/bin:/bin",
-            "HOME": "/tmp",  # noqa: S108 - nothing is written there
-            "VAR_DIR": str(folder),
-            "REDIS_URL": redis.url,
-            "BACKUP_KEY": "correct horse battery staple",
-        }
-        if found is not None:
-            database = f"mm_{folder.name}_{folder.stat().st_ino}"
-            environment["DATABASE_URL"] = services.create_database(found, database)
-            ending.append(lambda d=database: services.drop_database(found, d))
-        made.append(Installation(folder, environment))
-    source, _ = made
-    source.manage("migrate", "-v", "0")
-    source.manage("seed_demo")
-    yield made
-    for end in reversed(ending):
-        end()
+    folders = [tmp_path_factory.mktemp(which) for which in ("the source", "the target")]
+    with installations(request.param, *folders) as made:
+        made[0].manage("migrate", "-v", "0")
+        made[0].manage("seed_demo")
+        yield made
 
 
 def test_a_backup_under_load_restores_to_proven_books(pair: list[Installation]) -> None:
     source, target = pair
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.ledger_load"],
-        cwd=ROOT,
-        env=source.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as writer:
-        assert writer.stdout is not None
-        assert writer.stdin is not None
+    with source.written_to() as writer:
         before = [writer.stdout.readline() for _ in range(20)]
         began = time.perf_counter()
         source.manage("backup")
         taken = time.perf_counter() - began
         after = [writer.stdout.readline() for _ in range(20)]
-        writer.stdin.close()
-        writer.wait(30)
     assert all(before)
     assert all(after)
     archive, _ = backups.newest(source.folder / "backups") or pytest.fail("no backup was written")
 
     began = time.perf_counter()
-    output = target.restored_from(archive)
+    output = target.manage("restore", str(archive), "--yes")
     restored = time.perf_counter() - began
     assert restored < 15 * 60  # the recovery time we promise
     assert "whole" in output
@@ -133,7 +78,7 @@ def test_a_backup_under_load_restores_to_proven_books(pair: list[Installation]) 
     assert all(heads[p] >= int(seq) for p, seq in (line.split() for line in before))
     assert then["rows"] == [row for row in now["rows"] if row[1] <= heads[str(row[0])]]
     assert len(then["rows"]) < len(now["rows"])
-    assert "The books prove" in target.manage("check_ledger")
+    assert "The books prove" in output
     kind = "PostgreSQL" if source.environment.get("DATABASE_URL") else "SQLite"
     print(  # noqa: T201 (the figures are the point)
         f"{kind}: backup {taken:.1f} s, restored and proved {restored:.1f} s,"
@@ -149,26 +94,61 @@ def test_what_does_not_fit_is_refused_before_anything_changes(
     source, target = pair
     source.manage("backup", "--to", str(tmp_path / "kept"))
     archive, _ = backups.newest(tmp_path / "kept") or pytest.fail("no backup was written")
-    spoilt = {
-        "damaged": _changed(archive, tmp_path / "a.tar", database=b"not a database"),
-        "newer version": _changed(archive, tmp_path / "b.tar", migrations=["core.9999_future"]),
-        "the backup is of": _changed(archive, tmp_path / "c.tar", vendor="oracle"),
-        "not a whole backup": _cut(archive, tmp_path / "d.tar"),
-    }
     target.manage("migrate", "-v", "0")
     before = target.books()
-    if source.environment.get("DATABASE_URL"):  # each reason starts Django anew; they differ not
-        spoilt = {reason: spoilt[reason] for reason in ("damaged", "the backup is of")}
-    for reason, path in spoilt.items():
-        with pytest.raises(subprocess.CalledProcessError) as failure:
-            target.restored_from(path)
-        assert reason in failure.value.stderr
-        assert "Traceback" not in failure.value.stderr
-    wrong = Installation(target.folder, {**target.environment, "BACKUP_KEY": "wrong"})
-    with pytest.raises(subprocess.CalledProcessError) as failure:
-        wrong.restored_from(archive)
-    assert "does not open the secrets" in failure.value.stderr
+    damaged = _changed(archive, tmp_path / "a.tar", database=b"not a database")
+    for reason, path, key in (
+        ("damaged", damaged, target.environment["BACKUP_KEY"]),
+        ("does not open the secrets", archive, "wrong"),
+    ):
+        ended = target.tried("restore", str(path), "--yes", BACKUP_KEY=key)
+        assert ended.returncode == 1
+        assert reason in ended.stderr
+        assert "Traceback" not in ended.stderr
     assert target.books() == before
+
+
+def test_what_is_no_backup_of_ours_is_named(tmp_path: Path) -> None:
+    vendor = backups.connection.vendor
+    manifest = backups.Manifest(
+        format=backups.FORMAT, created_at="", vendor=vendor, database_sha256="", migrations=[],
+        secrets=False,
+    )  # fmt: skip
+    whole = _archive(tmp_path / "whole.tar", manifest)
+    assert backups.inspect(whole).vendor == vendor
+    for reason, path in {
+        "damaged": _archive(tmp_path / "a.tar", manifest, digest="0" * 64),
+        "newer version": _archive(
+            tmp_path / "b.tar", replace(manifest, migrations=["core.9999_future"])
+        ),
+        "the backup is of": _archive(tmp_path / "c.tar", replace(manifest, vendor="oracle")),
+        "format 99": _archive(tmp_path / "d.tar", replace(manifest, format=99)),
+        "not a whole backup": _cut(whole, tmp_path / "e.tar"),
+        "FileNotFoundError": tmp_path / "f.tar",
+    }.items():
+        with pytest.raises(backups.BadBackup, match=reason):
+            backups.inspect(path)
+
+
+@pytest.mark.django_db
+def test_a_backup_that_cannot_be_read_back_is_not_kept(tmp_path: Path, monkeypatch) -> None:
+    def cut(target: Path) -> None:
+        target.write_bytes(b"not a database")
+
+    kept = tmp_path / name(AT - timedelta(days=2))
+    kept.touch()
+    monkeypatch.setattr(pg_tools, "dump", cut)
+    monkeypatch.setattr(backups, "_vacuum_into", cut)
+    with pytest.raises(backups.BackupFailed, match=r"cannot be read back|pg_restore"):
+        backups.take(folder=tmp_path, at=AT)
+    assert backups.newest(tmp_path) == (kept, AT - timedelta(days=2))
+    assert {path.name for path in tmp_path.iterdir()} == {kept.name, ".lock"}
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(backups.BackupFailed, match="--to"):
+        backups.take(folder=tmp_path / "file" / "backups", at=AT)
 
 
 def test_the_secrets_are_not_readable_in_the_file(pair: list[Installation], tmp_path: Path) -> None:
@@ -181,17 +161,22 @@ def test_the_secrets_are_not_readable_in_the_file(pair: list[Installation], tmp_
         assert (source.folder / secret).read_bytes().strip() not in content
 
 
-def _changed(archive: Path, target: Path, *, database: bytes | None = None, **changes) -> Path:
-    """A copy of the backup with another database or other words in its manifest."""
+def _changed(archive: Path, target: Path, *, database: bytes) -> Path:
+    """A copy of the backup with another database in it."""
     with tarfile.open(archive) as tar, tarfile.open(target, "w") as out:
         for member in tar.getmembers():
-            data = tar.extractfile(member).read()
-            if member.name == "manifest.json" and changes:
-                manifest = backups.Manifest(**json.loads(data))
-                data = json.dumps(backups.asdict(replace(manifest, **changes))).encode()
-            if member.name == "database" and database is not None:
-                data = database
+            data = database if member.name == "database" else tar.extractfile(member).read()
             backups._add_bytes(out, member.name, data, AT)
+    return target
+
+
+def _archive(target: Path, manifest: backups.Manifest, digest: str | None = None) -> Path:
+    database = b"a database" * 1000
+    right = digest or hashlib.sha256(database).hexdigest()
+    manifest = replace(manifest, database_sha256=right)
+    with tarfile.open(target, "w") as tar:
+        backups._add_bytes(tar, "manifest.json", json.dumps(backups.asdict(manifest)).encode(), AT)
+        backups._add_bytes(tar, "database", database, AT)
     return target
 
 

@@ -1,8 +1,13 @@
-"""A campus of 10,000 students and 1,000,000 postings, written by PostgreSQL itself in bulk.
+"""A campus of 10,000 students and 1,000,000 postings, written by the database itself in bulk.
 
 The rows are what the services would write: an opening entry and adjustments of one rupee each,
 with their postings before them, so that the ledger's triggers see every one of them.
 """
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import psycopg
 
@@ -35,7 +40,8 @@ STATEMENTS = (
     """
     INSERT INTO portfolios_posting (entry_id, portfolio_id, account, amount)
     SELECT d.id, d.portfolio_id, leg.account, leg.sign * d.amount
-      FROM draft d, (VALUES ('CASH', 1), ('CAPITAL', -1)) AS leg (account, sign)
+      FROM draft d,
+           (SELECT 'CASH' AS account, 1 AS sign UNION ALL SELECT 'CAPITAL', -1) AS leg
     """,
     """
     INSERT INTO portfolios_ledgerentry (id, portfolio_id, seq, kind, occurred_at, reference,
@@ -45,6 +51,32 @@ STATEMENTS = (
       FROM draft
     """,
 )
+
+
+# What SQLite says otherwise.
+SQLITE = (
+    (r"generate_series\(1, (.*?)\) AS (\w)", r"(WITH RECURSIVE up (\2) AS (SELECT 1 UNION ALL"
+     r" SELECT \2 + 1 FROM up WHERE \2 < \1) SELECT \2 FROM up)"),
+    (r"\bnow\(\)", "strftime('%Y-%m-%d %H:%M:%f', 'now')"),
+    (r"gen_random_uuid\(\)", "lower(hex(randomblob(16)))"),
+    (r"ON COMMIT DROP", ""),
+    (r"%\((\w+)\)s", r":\1"),
+    (r"%%", "%"),
+)  # fmt: skip
+
+
+def enrol_sqlite(path: Path) -> int:
+    """`enrol` for a SQLite file. Raises sqlite3.Error."""
+    values = {"students": STUDENTS, "entries": ENTRIES_EACH, "opening": OPENING}
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in STATEMENTS:
+            for ours, theirs in SQLITE:
+                statement = re.sub(ours, theirs, statement)
+            connection.execute(statement, values)
+        connection.execute("COMMIT")
+        return int(connection.execute("SELECT count(*) FROM portfolios_posting").fetchone()[0])
 
 
 def enrol(database_url: str) -> int:

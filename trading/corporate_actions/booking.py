@@ -14,6 +14,7 @@ from django.db.models import Case, F, Sum, When
 
 from mockmarket.core import bus
 from mockmarket.core.money import ZERO, notional
+from mockmarket.core.records import english
 from portfolios import booking, ledger, positions
 from portfolios.models import LedgerEntry, Portfolio, Position
 from trading import events
@@ -166,7 +167,7 @@ def _book_change(
             portfolio=portfolio,
             kind=LedgerEntry.Kind.REVERSAL if reverses else LedgerEntry.Kind.CORPORATE_ACTION,
             reference=_entry_name(action, position, reference),
-            description=f"{action}, a fraction of a share in cash ({position.product})",
+            description=english(action.record("fraction", product=position.product)),
             postings=postings,
             funds=funds,
             occurred_at=at,
@@ -212,7 +213,7 @@ def _book_dividend(action: CorporateAction, step: CorporateActionStep, *, at: da
         portfolio=portfolio,
         kind=LedgerEntry.Kind.DIVIDEND,
         reference=f"action:{action.pk}",
-        description=f"{action} a share on {step.units}",
+        description=english(action.record("paid", quantity=step.units)),
         postings=postings,
         funds=funds,
         occurred_at=at,
@@ -233,7 +234,7 @@ def _take_dividend_back(
         portfolio=portfolio,
         kind=LedgerEntry.Kind.REVERSAL,
         reference=f"action:{action.pk}:reversed",
-        description=f"{action}: reversed",
+        description=english(action.record("reversed")),
         postings=postings,
         funds=funds,
         occurred_at=at,

@@ -15,7 +15,8 @@ from django.db import transaction
 
 from marketdata.models import Instrument
 from mockmarket.core import clock
-from mockmarket.core.records import record
+from mockmarket.core.formats import rupees
+from mockmarket.core.records import record, sentence
 from portfolios import booking
 from portfolios.models import Contest, Portfolio, Position
 from portfolios.positions import Change
@@ -131,7 +132,9 @@ def _move(
         settlement=records.Settlement(
             kind=PositionChange.Kind.MARGIN,
             reference=f"margin:{clock.to_ms(at)}:{rows[0].pk}",
-            description=f"Margin of {_name(underlying_key)} reckoned anew: {wanted.gross} in all",
+            description=sentence(
+                "margin_reckoned", symbol=_name(underlying_key), amount=rupees(wanted.gross)
+            ),
             changes=[
                 (row, Change(margin=share - row.margin))
                 for row, share in zip(rows, shares, strict=True)

@@ -82,10 +82,9 @@ def count_in_day(
     if position.session_date != session:
         position.session_date = session
         position.day_quantity = 0
-        position.day_cost = position.day_charges = ZERO
+        position.day_cost = ZERO
     position.day_quantity += change.quantity
     position.day_cost += money(price * change.quantity)
-    position.day_charges += change.charges
 
 
 def _move(position: Position, change: positions.Change, *, at: datetime) -> None:

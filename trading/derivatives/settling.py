@@ -17,7 +17,7 @@ from marketdata import selectors as market
 from marketdata import sessions
 from marketdata.models import Instrument
 from mockmarket.core import clock
-from mockmarket.core.records import record
+from mockmarket.core.records import DAY, record, sentence
 from portfolios import booking, contests
 from portfolios.models import Portfolio, Position
 from trading import charges, collateral, gtt, lifecycle, marking, quoting, selectors, services
@@ -223,9 +223,11 @@ def mark(due: Mark, *, at: datetime) -> bool:
             settlement=records.Settlement(
                 kind=PositionChange.Kind.MARK_TO_MARKET,
                 reference=reference,
-                description=(
-                    f"{contract.symbol} marked to ₹{price.value.normalize():f}"
-                    f" on {session:%d %b %Y}"
+                description=sentence(
+                    "marked",
+                    symbol=contract.symbol,
+                    price=f"₹{price.value.normalize():f}",
+                    day=f"{session:{DAY}}",
                 ),
                 changes=[(position, change)],
                 price=price.value,

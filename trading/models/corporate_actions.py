@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from marketdata.models import Instrument
+from mockmarket.core import records
 from mockmarket.core.money import MoneyField, PriceField
 from portfolios.models import Portfolio
 
@@ -60,10 +61,17 @@ class CorporateAction(models.Model):
         ]
 
     def __str__(self) -> str:
+        return records.english(self.record())
+
+    def record(self, what: str = "", **more: object) -> str:
+        """Its terms, or with `what` what came of it, as later readers are told in their language.
+        Needs the instrument."""
         if self.kind == self.Kind.DIVIDEND:
-            return f"{self.instrument}: dividend of ₹{self.amount.normalize():f}"
-        verb = self.get_kind_display().lower()
-        return f"{self.instrument}: {verb} {self.numerator} for {self.denominator}"
+            terms: dict[str, object] = {"amount": f"₹{self.amount.normalize():f}"}
+        else:
+            terms = {"numerator": self.numerator, "denominator": self.denominator}
+        code = "_".join(filter(None, [self.kind.lower(), what]))
+        return records.record(code, symbol=self.instrument.symbol, **terms, **more)
 
 
 class CorporateActionStep(models.Model):
@@ -91,3 +99,6 @@ class CorporateActionStep(models.Model):
                 fields=["action", "portfolio"], name="corporate_action_step_once"
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.action}, {self.portfolio}"

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from marketdata.models import Instrument
+from mockmarket.core.formats import rupees
 from mockmarket.core.money import MoneyField, PriceField
 from portfolios.models import Portfolio, Position
 
@@ -120,6 +121,9 @@ class Order(models.Model):
             models.Index(fields=["updated_at"], name="order_changed"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.get_side_display()} {self.quantity} {self.instrument.symbol}"
+
     @property
     def buy(self) -> bool:
         return self.side == Order.Side.BUY
@@ -164,6 +168,9 @@ class Fill(models.Model):
             models.CheckConstraint(condition=Q(price__gt=0), name="fill_price_positive"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.order.instrument.symbol} at {rupees(self.price)}"
+
 
 class PositionChange(models.Model):
     """What something other than a fill did to a position; written once, never changed.
@@ -195,3 +202,6 @@ class PositionChange(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["position", "reference"], name="position_change_once"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.position.instrument.symbol}"

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from marketdata.models import Instrument
+from mockmarket.core import records
 from mockmarket.core.money import PriceField
 from portfolios.models import Portfolio, Position
 from trading.models.orders import Order
@@ -46,6 +47,9 @@ class Alert(models.Model):
             models.Index(fields=["instrument"], condition=Q(active=True), name="alert_active"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.instrument.symbol}: {self.get_kind_display()}"
+
 
 class AlertEvent(models.Model):
     """One firing of an alert, kept for its owner's list."""
@@ -57,6 +61,9 @@ class AlertEvent(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["alert", "-fired_at"], name="alert_event_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.alert.instrument.symbol} {records.english(self.message)}"
 
 
 class Gtt(models.Model):
@@ -113,3 +120,6 @@ class Gtt(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["updated_at"], name="gtt_changed")]
+
+    def __str__(self) -> str:
+        return f"{self.get_side_display()} {self.quantity} {self.instrument.symbol}"

@@ -1,8 +1,11 @@
 """`manage.py check_ledger`: prove the books, or say what is wrong with them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection, transaction
 
 from trading import verification
 
@@ -19,9 +22,27 @@ class Command(BaseCommand):
         parser.add_argument("--portfolio", type=int, action="append", help="Only this portfolio.")
 
     def handle(self, *args: Any, portfolio: list[int] | None, **options: Any) -> None:
-        findings = verification.check_ledger(portfolio_ids=portfolio)
+        with _one_moment():
+            findings = verification.check_ledger(portfolio_ids=portfolio)
         for finding in findings:
             self.stdout.write(f"{finding.code}  {finding.where}: {finding.message}")
         if findings:
             raise CommandError(f"{len(findings)} findings: the books do not prove.")
         self.stdout.write("The books prove: postings, balances, positions and reservations agree.")
+
+
+@contextmanager
+def _one_moment() -> Iterator[None]:
+    """All statements see the books of one moment, and none is cut off as a page's would be.
+
+    SQLite would let nobody write meanwhile: there, what is written between two statements may
+    show as a finding.
+    """
+    if connection.vendor != "postgresql" or connection.in_atomic_block:
+        yield
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        yield

@@ -1,6 +1,7 @@
 """`manage.py doctor`: what is wrong with this installation, and what to do about it."""
 
 import json
+import logging
 from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
@@ -17,8 +18,9 @@ MARKS = {Level.OK: "ok  ", Level.WARN: "WARN", Level.FAIL: "FAIL"}
 
 class Command(BaseCommand):
     help = (
-        "Look at settings, database, Redis, migrations, engine, static files, clock, disk,"
-        " backups, broker token and calendar. Exit code 0: well, 1: warnings, 2: failures."
+        "Look at settings, database, Redis, migrations, engine, jobs, static files, clock, disk,"
+        " backups, certificate, broker token and calendar."
+        " Exit code 0: well, 1: warnings, 2: failures."
     )
     requires_system_checks: list[str] = []
 
@@ -26,7 +28,11 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON object, for monitors")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        findings = doctor.examine(at=clock.now(), more=diagnosis.CHECKS)
+        logging.disable()  # a database that is away writes warnings between the findings
+        try:
+            findings = doctor.examine(at=clock.now(), more=diagnosis.CHECKS)
+        finally:
+            logging.disable(logging.NOTSET)
         level = doctor.worst(findings)
         if options["json"]:
             self.stdout.write(
