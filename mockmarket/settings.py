@@ -6,16 +6,29 @@ a simulated exchange. Production differs only by environment variables.
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import environ
 from csp.constants import NONCE
+from django.core.exceptions import ImproperlyConfigured
 
-from mockmarket.core import logs
+from mockmarket.core import documentation, logs
 from mockmarket.staff_site import UNFOLD  # noqa: F401 (read by the admin)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
+
+class Env(environ.Env):  # type: ignore[misc]  # it carries no types
+    """django-environ's, that names the variable which it cannot read."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().get_value(var, *args, **kwargs)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var} cannot be read: {error}") from error
+
+
+env = Env()
 env.read_env(str(BASE_DIR / ".env"))
 
 # Everything the running product writes: database, recordings, sockets, generated secrets.
@@ -117,6 +130,8 @@ TEMPLATES = [
 
 # --- Database ---------------------------------------------------------------------------
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
+if "ENGINE" not in DATABASES["default"]:
+    raise ImproperlyConfigured("DATABASE_URL is neither postgres://… nor sqlite:///…")
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Threads of one process queue for the write lock instead of polling it with pauses.
     DATABASES["default"]["ENGINE"] = "mockmarket.core.databases.sqlite3"
@@ -370,6 +385,11 @@ STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))
 # elsewhere the files are served from where they lie, and nothing needs to be collected.
 STATIC_HASHED = env.bool("STATIC_HASHED", default=HTTPS)
 WHITENOISE_USE_FINDERS = not STATIC_HASHED
+# The documentation, under /docs/, where scripts/docs.sh has built it.
+DOCUMENTATION = (BASE_DIR / "site" / "docs" / "index.html").exists()
+WHITENOISE_ROOT = BASE_DIR / "site" if DOCUMENTATION else None
+WHITENOISE_INDEX_FILE = True
+WHITENOISE_ADD_HEADERS_FUNCTION = documentation.add_headers
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -19,7 +19,7 @@ from marketdata import selectors as market
 from marketdata.listing import Row
 from marketdata.models import Watchlist
 from marketdata.views.lists import own_lists
-from mockmarket.core import bus, clock, words
+from mockmarket.core import bus, clock, documentation, words
 from mockmarket.core.boost import is_boosted
 from portfolios.current import contests_of, portfolio_of, summary_of, user_of
 from portfolios.models import Contest, Portfolio
@@ -75,6 +75,11 @@ class Desk:
     @property
     def themes(self) -> Entries:
         return _themes(get_language())
+
+    @property
+    def docs(self) -> str:
+        """Where the documentation begins; empty where it has not been built."""
+        return documentation.PREFIX if settings.DOCUMENTATION else ""
 
     @property
     def words_url(self) -> str:

@@ -67,11 +67,14 @@ def test_the_target_wants_every_process() -> None:
     for name in ("web@1", "web@2", "engine", "worker", "beat"):
         assert f"mockmarket-{name}.service" in wanted
     assert "mockmarket-backup.timer" in wanted
+    assert "mockmarket-proof.timer" in wanted
 
 
 def test_the_compose_file_has_the_form_that_compose_expects() -> None:
     document = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     services = document["services"]
+    # Debian 12's docker-compose (1.29) refuses any other key at the top, `name` as well.
+    assert {key for key in document if not key.startswith("x-")} == {"services", "volumes"}
     assert {"postgres", "redis", "web", "engine", "worker", "beat"} <= set(services)
     assert services["web"]["deploy"]["replicas"] == 2
     for name, service in services.items():

@@ -131,6 +131,24 @@ def test_pages_and_files_come_over_tls(site: Site) -> None:
     file = client.get(site.url + path[1], timeout=30)
     assert file.status_code == 200
     assert "immutable" in file.headers["Cache-Control"]
+    assert file.headers["Content-Encoding"] == "gzip"
+
+
+def test_browsers_may_run_every_module_that_is_served(site: Site) -> None:
+    """Debian's nginx calls a name that it does not know octet-stream, which `nosniff` forbids."""
+    served = json.loads((site.folder / "staticfiles" / "staticfiles.json").read_text())["paths"]
+    modules = [path for path in served.values() if Path(path).suffix in {".js", ".mjs"}]
+    assert any("lightweight-charts" in path for path in modules)
+    client = site.session()
+    for path in modules:
+        kind = client.head(f"{site.url}/static/{path}", timeout=30).headers["Content-Type"]
+        assert kind.split(";")[0] in {"text/javascript", "application/javascript"}, path
+
+
+def test_no_header_is_said_twice(site: Site) -> None:
+    for path in ("/login/", "/static/favicon.svg", "/api/v1/market/status/"):
+        headers = site.session().get(site.url + path, timeout=30).raw.headers
+        assert [name for name in headers if len(headers.getlist(name)) > 1] == []
 
 
 def test_a_program_trades_and_streams_through_it(site: Site) -> None:

@@ -152,7 +152,7 @@ def _end_all(site: Site) -> None:
 
 def _start_nginx(site: Site) -> None:
     """The repository's site file, with this test's addresses and paths in it."""
-    _make_certificate(site.folder)
+    make_certificate(site.folder)
     text = (ROOT / "deploy" / "nginx" / "mockmarket.conf").read_text()
     changes = {
         "listen [::]:80;": "",
@@ -197,7 +197,7 @@ def nginx_program() -> str | None:
     return shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
-def _make_certificate(folder: Path) -> None:
+def make_certificate(folder: Path) -> None:
     """A self-signed certificate for the site's name and loopback."""
     from datetime import timedelta
     from ipaddress import IPv4Address
