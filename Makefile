@@ -1,6 +1,6 @@
 # Thin: each target is one script or one command. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test e2e lint types bench faults screenshots lock clean
+.PHONY: help run setup test e2e lint types bench faults docs screenshots lock clean
 PORT ?= 8000
 export PORT
 
@@ -31,8 +31,11 @@ bench: ## all benchmarks (QUICK=1: under a minute each)
 faults: ## the long fault tests (kills, stalls, full disks), not part of make test
 	@exec scripts/test.sh faults
 
-screenshots: ## pictures of the pages for the documentation, from the running product
-	@exec scripts/screenshots.sh
+docs: ## build the documentation, which the product serves under /docs/
+	@scripts/setup.sh dev && scripts/docs.sh
+
+screenshots: ## pictures of every page of the running product (PICTURES=--readme: those of the documentation)
+	@exec scripts/screenshots.sh $(PICTURES)
 
 lock: ## compile requirements/*.in to the pinned .txt files
 	@exec scripts/lock.sh

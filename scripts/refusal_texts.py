@@ -15,9 +15,9 @@ LEFT_OUT = {"api", "management", "migrations", "exchange", "upstox", "stream", "
 LEFT_OUT |= {
     f"{name}.py"
     for name in (
-        "backups", "roster", "loading", "broker", "outbound", "webhooks", "instruments", "upkeep",
-        "fetching", "safe_fetch", "admin_base", "admin", "admin_broker", "tickets", "demo",
-        "doctor", "supervisor", "performance", "staff", "settlement_prices",
+        "backups", "restoring", "roster", "loading", "broker", "outbound", "webhooks",
+        "instruments", "upkeep", "fetching", "safe_fetch", "admin_base", "admin", "admin_broker",
+        "tickets", "demo", "doctor", "supervisor", "performance", "staff", "settlement_prices",
     )
 }  # fmt: skip
 # Words that stand where a value is put in, and the names of states.

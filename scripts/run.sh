@@ -10,4 +10,5 @@ if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
     die "port $port is busy; choose another: make run PORT=$((port + 1))"
 fi
 scripts/setup.sh run
+scripts/docs.sh
 exec .venv/bin/python manage.py up --demo --port "$port"

@@ -8,7 +8,7 @@ command -v xgettext >/dev/null || apt_install gettext || die "gettext is missing
 .venv/bin/python scripts/refusal_texts.py
 for domain in django djangojs; do
     .venv/bin/python manage.py makemessages -l hi -d "$domain" --no-location --no-obsolete \
-        -i node_modules -i .venv -i staticfiles -i var -i tests -i benchmarks
+        -i node_modules -i site -i .venv -i staticfiles -i var -i tests -i benchmarks
     catalogue="locale/hi/LC_MESSAGES/$domain.po"
     # A guess from a similar text is worse than none: its text stays, with nothing said for it.
     guessed="$(mktemp)"

@@ -19,7 +19,8 @@ PACKAGE_FILES: dict[str, str] = {
         "noto-sans-devanagari-devanagari-wght-normal.woff2"
     ),
     "vendor/htmx.js": "htmx.org/dist/htmx.min.js",
-    "vendor/lightweight-charts.mjs": (
+    # As .js: nginx 1.22 knows no .mjs, and browsers refuse a module sent as octet-stream.
+    "vendor/lightweight-charts.js": (
         "lightweight-charts/dist/lightweight-charts.standalone.production.mjs"
     ),
 }

@@ -1,0 +1,26 @@
+"""The documentation is served by the product, and its search works under its policy."""
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.journeys.conftest import SQLITE_ONLY, log_in
+from tests.support.product import Product
+
+
+@SQLITE_ONLY
+def test_help_leads_to_the_documentation(product: Product, new_page: Callable[..., Page]) -> None:
+    page = new_page()
+    log_in(page, product, "student12")
+    with page.expect_popup() as opened:
+        page.locator("footer").get_by_role("link", name="Help").click()
+    page.close()
+    address = opened.value.url
+    assert address.endswith("/docs/students/")
+    page = new_page()  # whose console is watched for what the policy forbids
+    page.goto(address)
+    expect(page.get_by_role("heading", name="The first day")).to_be_visible()
+    page.get_by_role("textbox", name="Search").first.fill("stamp duty")
+    expect(page.locator(".md-search-result__link").first).to_contain_text("Charges")
+    page.goto(f"{product.url}/docs/students/charges")  # without its slash
+    assert page.url.endswith("/docs/students/charges/")
