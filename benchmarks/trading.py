@@ -289,7 +289,7 @@ def http(*, students: int, each: int, threads: int) -> dict[str, Any]:
     """The running product under orders from many students at once."""
     from tests.support.product import running
 
-    limits = {
+    limits: dict[str, Any] = {
         "ORDERS_PER_SECOND": "1000",
         "ORDERS_PER_MINUTE": "100000",
         "LOGINS_PER_ADDRESS_PER_MINUTE": "10000",

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ import redis
 from django.conf import settings
 from django.db import OperationalError, connection
 from django.db.backends.sqlite3.base import DatabaseOperations
+from django.db.backends.utils import CursorWrapper
+from django.utils import translation
 
 from tests.support import services
 
@@ -25,6 +27,13 @@ BROWSER_ARGUMENTS = [
     "--disable-sync",
 ]
 FLUSHES_MAX = 5
+# Files that start servers or search for long, in few tests. xdist's own order, by the number of
+# tests, puts them last; scripts/test.sh turns it off.
+LONG = {
+    "test_backups.py", "test_client.py", "test_schemathesis.py", "test_faults.py", "test_files.py",
+    "test_run_market.py", "test_engine_killed.py", "test_retry_storm.py", "test_state_machine.py",
+    "test_every_page.py",
+}  # fmt: skip
 _private: list[services.Server] = []
 
 
@@ -33,11 +42,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "journey: drives the running product in a browser")
     config.addinivalue_line("markers", "fault: long; only `make faults` runs it")
     config.addinivalue_line("markers", "postgres: needs PostgreSQL; skipped on SQLite")
+    settings.PASSWORD_HASHERS = ["tests.support.hashing.QuickHasher", *settings.PASSWORD_HASHERS]
     if not os.environ.get("REDIS_URL"):
         server = services.start_redis()
         _private.append(server)
         os.environ["REDIS_URL"] = server.url
     _use_redis(os.environ["REDIS_URL"], os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    # Each test client would list 550 static files and pages of documentation anew, for 100 ms of
+    # the processor; so they are looked for when they are asked for.
+    settings.WHITENOISE_AUTOREFRESH = True
 
 
 def pytest_unconfigure() -> None:
@@ -46,13 +59,19 @@ def pytest_unconfigure() -> None:
         server.stop()
 
 
+@pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")
+def longest_first(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long: begun last, one of them keeps a worker alone."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep a file on one worker, where its servers start once. Leave out what needs a server that
     is not there, and say so."""
     for item in items:
         if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         skip = pytest.mark.skip(reason="needs PostgreSQL (DATABASE_URL)")
         for item in items:
@@ -62,6 +81,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("fault"):
                 item.add_marker(pytest.mark.skip(reason="long: make faults"))
+
+
+def _group(item: pytest.Item) -> str:
+    """A journey goes with the others on the same running product, anything else with its file."""
+    flavour = item.callspec.params.get("product") if hasattr(item, "callspec") else None
+    return f"product on {flavour}" if flavour and "journeys" in item.path.parts else item.path.name
 
 
 def _use_redis(url: str, worker: str) -> None:
@@ -81,6 +106,33 @@ def _fresh_redis() -> None:
         if names := list(client.scan_iter(f"{settings.REDIS_PREFIX}*", count=1000)):
             client.delete(*names)
     client.close()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None,
+) -> Iterator[None]:
+    """Create and drop the test database without the limits of a request: five seconds are not
+    enough where much else runs, and what is not dropped fails the next run."""
+    without_database = connection._nodb_cursor  # type: ignore[attr-defined]
+
+    @contextmanager
+    def patient() -> Iterator[CursorWrapper]:
+        with without_database() as cursor:
+            cursor.execute("SET statement_timeout = 0; SET lock_timeout = 0")
+            yield cursor
+
+    if connection.vendor == "postgresql":
+        connection._nodb_cursor = patient  # type: ignore[attr-defined]
+    yield
+    connection._nodb_cursor = without_database  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _english_again() -> Iterator[None]:
+    """A request in Hindi leaves its language to the thread, and so to the next test."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session", autouse=True)

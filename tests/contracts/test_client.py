@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import requests
 from django.conf import settings
 
 from mockmarket.core import webhooks
+from tests.support.network import free_port
 from tests.support.product import Product, running
 from tests.support.waiting import eventually
 
@@ -151,7 +153,7 @@ class TestExamples:
         shown = run(
             product,
             str(CLIENT / "examples" / "moving_average_bot.py"),
-            *("--symbol", "TCS", "--fast", "2", "--slow", "4", "--seconds", "20"),
+            *("--symbol", "TCS", "--fast", "2", "--slow", "4", "--seconds", "8"),
         )
         assert "orders placed" in shown
 
@@ -168,48 +170,73 @@ class TestExamples:
         assert drawn[0].startswith("<svg")
 
 
-def block(language: str, holding: str) -> str:
-    """The one code block of the guide in `language` that contains `holding`."""
-    text = (Path(settings.BASE_DIR) / "docs" / "api" / "guide.md").read_text()
-    found = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    [one] = [code for code in found if holding in code]
+def block(page: str, language: str, holding: str) -> str:
+    """The one code block of docs/api/`page` in `language` that contains `holding`."""
+    text = (Path(settings.BASE_DIR) / "docs" / "api" / page).read_text()
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", text, re.MULTILINE | re.DOTALL)
+    [one] = [textwrap.dedent(code) for _indent, code in found if holding in code]
     return one
 
 
-class TestGuide:
-    """What docs/api/guide.md shows is run, with the product's address, password and token."""
+class TestDocumentation:
+    """What docs/api shows is run, with the product's address, password and token in place."""
 
-    def test_the_five_minutes(self, product: Product) -> None:
+    def test_the_first_order(self, product: Product) -> None:
         if shutil.which("curl") is None:
             pytest.skip("no curl")
-        first, second = block("bash", "auth/token").replace("\\\n", " ").strip().split("\n")
-        pair = self.shell(first.replace("…", product.password), product)
-        shown = self.shell(second.replace("<access>", pair["access"]), product)
-        assert Decimal(shown["cash"]) > 0
-
-    def shell(self, command: str, product: Product) -> Any:
+        command = block("index.md", "bash", "auth/token").replace("…", product.password)
         done = subprocess.run(
-            ["bash", "-c", command.replace("http://127.0.0.1:8000", product.url)],
+            ["bash", "-euc", command.replace("http://127.0.0.1:8000", product.url)],
             capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
-        return json.loads(done.stdout)
+        decoder, answers, rest = json.JSONDecoder(), [], done.stdout
+        while rest:
+            answer, end = decoder.raw_decode(rest)
+            answers.append(answer)
+            rest = rest[end:].lstrip()
+        share, order, positions = answers
+        assert share["results"][0]["instrument_key"] == order["instrument_key"]
+        assert (order["symbol"], order["quantity"]) == ("INFY", 10)
+        assert "results" in positions
 
     def test_the_client(self, product: Product, client: Client) -> None:
-        token = requests.post(
-            f"{product.url}/api/v1/tokens/",
-            json={"name": "guide", "scope": "TRADE"},
-            headers={"Authorization": client.authorization()},
-            timeout=10,
-        ).json()["token"]
-        code = block("python", "mockmarket_client")
+        code = block("index.md", "python", "mockmarket_client")
         scope: dict[str, Any] = {}
         exec(  # noqa: S102 (our own documentation)
-            code.replace("http://127.0.0.1:8000", product.url).replace("mm_…", token), scope
+            code.replace("http://127.0.0.1:8000", product.url).replace("mm_…", token(client)), scope
         )
         assert (scope["order"].symbol, scope["order"].quantity) == ("INFY", 10)
 
+    def test_the_walk_over_pages(self, product: Product, client: Client) -> None:
+        scope: dict[str, Any] = {}
+        exec(block("guide.md", "python", "yield from"), scope)  # noqa: S102
+        address = f"{product.url}/api/v1/instruments/?segment=NSE_INDEX"
+        with requests.Session() as session:
+            session.headers["Authorization"] = client.authorization()
+            whole = list(scope["rows"](session, f"{address}&limit=500"))
+            by_two = list(scope["rows"](session, f"{address}&limit=2"))
+        assert len(whole) > 2
+        assert by_two == whole
+
+    def test_the_retry(self, product: Product, client: Client) -> None:
+        pauses: list[float] = []
+        scope: dict[str, Any] = {"requests": requests, "time": Pauses(pauses)}
+        exec(block("guide.md", "python", "Idempotency-Key"), scope)  # noqa: S102
+        body = {"name": "to watch"}
+        with requests.Session() as session:
+            session.headers["Authorization"] = client.authorization()
+            address = f"{product.url}/api/v1/watchlists/"
+            first = scope["post"](session, address, body, "docs-1")
+            again = scope["post"](session, address, body, "docs-1")
+            assert first.status_code == again.status_code == 201
+            assert again.content == first.content
+            nobody = f"http://127.0.0.1:{free_port()}/"
+            with pytest.raises(TimeoutError):
+                scope["post"](session, nobody, body, "docs-2", tries=3)
+        assert pauses == [1.0, 2.0, 4.0]
+
     def test_the_check_of_a_signature(self) -> None:
-        code = block("python", "hmac.new")
+        code = block("guide.md", "python", "hmac.new")
         now = int(time.time())
         given: dict[str, Any] = {
             "hmac": hmac, "time": time, "secret": "whsec_x", "timestamp": str(now), "body": "{}",
@@ -219,6 +246,24 @@ class TestGuide:
         for changed in ({"body": "{ }"}, {"timestamp": str(now - 301)}, {"secret": "whsec_y"}):
             with pytest.raises(AssertionError):
                 exec(code, {**given, **changed})  # noqa: S102
+
+
+class Pauses:
+    """Takes down how long a program would have slept."""
+
+    def __init__(self, taken: list[float]) -> None:
+        self.sleep = taken.append
+
+
+def token(client: Client) -> str:
+    """An API token that may trade."""
+    answer = requests.post(
+        f"{client.url}/api/v1/tokens/",
+        json={"name": "guide", "scope": "TRADE"},
+        headers={"Authorization": client.authorization()},
+        timeout=10,
+    )
+    return str(answer.json()["token"])
 
 
 @pytest.mark.fault  # restarts the product

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from typing import Any
 
 import requests
 
@@ -9,35 +10,45 @@ from tests.support.product import Product
 from tests.support.waiting import eventually
 
 RELIANCE = "NSE_EQ|INE002A01018"
+AT_MARKET = {"order_type": "MARKET", "product": "CNC", "validity": "DAY"}
 
 
 class Student:
     """One student's program: orders, and the status that each got."""
 
-    def __init__(self, product: Product, user: str) -> None:
+    def __init__(self, product: Product, user: str = "student01") -> None:
         self.url = product.url
+        self.name, self._password = user, product.password
         self.client = requests.Session()
+        self.sign_in()
+        self.acknowledged: list[str] = []
+        self.slowest = 0.0
+
+    def sign_in(self) -> None:
+        """With the password; again when the token has run out."""
         answer = self.client.post(
             f"{self.url}/api/v1/auth/token/",
-            json={"username": user, "password": product.password},
-            timeout=30,
+            json={"username": self.name, "password": self._password},
+            timeout=60,
         )
         answer.raise_for_status()
         self.client.headers["Authorization"] = f"Bearer {answer.json()['access']}"
-        self.acknowledged: list[str] = []
-        self.slowest = 0.0
+
+    def get(self, path: str, **query: Any) -> Any:
+        """What the API answers to a GET, which must succeed."""
+        answer = self.client.get(f"{self.url}/api/v1/{path}", params=query, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def buy(self, key: str, quantity: int, **fields: Any) -> requests.Response:
+        """An order to buy, however it is answered."""
+        body = {"instrument_key": key, "side": "BUY", "quantity": quantity, **fields}
+        return self.client.post(f"{self.url}/api/v1/orders/", json=body, timeout=60)
 
     def order(self) -> requests.Response:
         """Buy one share; what was acknowledged is remembered."""
         began = time.monotonic()
-        answer = self.client.post(
-            f"{self.url}/api/v1/orders/",
-            json={
-                "instrument_key": RELIANCE, "side": "BUY", "quantity": 1, "order_type": "MARKET",
-                "product": "CNC", "validity": "DAY", "client_order_id": f"fault-{uuid.uuid4()}",
-            },
-            timeout=30,
-        )  # fmt: skip
+        answer = self.buy(RELIANCE, 1, client_order_id=f"fault-{uuid.uuid4()}", **AT_MARKET)
         self.slowest = max(self.slowest, time.monotonic() - began)
         if answer.status_code == 201:
             self.acknowledged.append(answer.json()["id"])

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from marketdata.exchange import recordings
+from tests.faults.student import RELIANCE, Student
 from tests.support.product import Product, running
 from tests.support.waiting import eventually
 
@@ -22,37 +23,12 @@ pytestmark = [pytest.mark.fault, pytest.mark.timeout(900)]
 CLOCK = Path(__file__).parents[1] / "support" / "clock_ahead"
 NIFTY = "NSE_INDEX|Nifty 50"
 NIFTY_SYMBOL = "NIFTY"
-RELIANCE = "NSE_EQ|INE002A01018"
 
 
 def at(ist: str) -> dict[str, str]:
     """The environment in which a product's clock stands at an instant of India."""
     ahead = datetime.fromisoformat(f"{ist}+05:30").timestamp() - time.time()
     return {"PYTHONPATH": str(CLOCK), "CLOCK_AHEAD_SECONDS": str(ahead)}
-
-
-class Desk:
-    """A student's program."""
-
-    def __init__(self, product: Product, user: str = "student01") -> None:
-        self.url = product.url
-        self.client = requests.Session()
-        answer = self.client.post(
-            f"{self.url}/api/v1/auth/token/",
-            json={"username": user, "password": product.password},
-            timeout=60,
-        )
-        answer.raise_for_status()
-        self.client.headers["Authorization"] = f"Bearer {answer.json()['access']}"
-
-    def get(self, path: str, **query: Any) -> Any:
-        answer = self.client.get(f"{self.url}/api/v1/{path}", params=query, timeout=60)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def buy(self, key: str, quantity: int, **fields: Any) -> requests.Response:
-        body = {"instrument_key": key, "side": "BUY", "quantity": quantity, **fields}
-        return self.client.post(f"{self.url}/api/v1/orders/", json=body, timeout=60)
 
 
 PLAIN_CONTEST = """
@@ -70,27 +46,27 @@ services.join_contest(user=User.objects.get(username="student01"), code="PLAIN",
 """
 
 
-def positions(desk: Desk) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = desk.get("positions/")["results"]
+def positions(student: Student) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = student.get("positions/")["results"]
     return found
 
 
-def swept(desk: Desk) -> list[dict[str, Any]]:
+def swept(student: Student) -> list[dict[str, Any]]:
     """NIFTY's nearest chain, once its prices have come."""
-    chain = desk.get(f"options/{NIFTY}/chain/")
+    chain = student.get(f"options/{NIFTY}/chain/")
     return [chain] if any(row["call"]["ask"] for row in chain["strikes"]) else []
 
 
-def held(desk: Desk) -> dict[str, dict[str, Any]]:
+def held(student: Student) -> dict[str, dict[str, Any]]:
     """What is open, by instrument."""
-    return {row["instrument_key"]: row for row in positions(desk) if row["quantity"]}
+    return {row["instrument_key"]: row for row in positions(student) if row["quantity"]}
 
 
-def settlements(desk: Desk) -> list[dict[str, Any]]:
+def settlements(student: Student) -> list[dict[str, Any]]:
     """Entries of expiry and daily settlement; margin moves are of kind SETTLEMENT too."""
     return [
         row
-        for row in desk.get("ledger/", kind="SETTLEMENT")["results"]
+        for row in student.get("ledger/", kind="SETTLEMENT")["results"]
         if row["reference"].startswith(("expiry:", "mtm:"))
     ]
 
@@ -121,47 +97,47 @@ def test_an_option_and_a_future_through_the_day_on_which_the_option_expires() ->
     settings = {"MARKET_HOURS": "nse", "PRACTICE_DERIVATIVES": "true"}
     with running("sqlite", **settings, **at("2026-12-01T14:00:00")) as product:
         product.manage("shell", "-c", PLAIN_CONTEST)
-        desk = Desk(product)
-        assert desk.get("market/status/")["phase"]["NSE_FO"] == "CONTINUOUS"
+        student = Student(product)
+        assert student.get("market/status/")["phase"]["NSE_FO"] == "CONTINUOUS"
         # Swept within the minute; nobody watches these contracts, so they are bought by limit.
-        [chain] = eventually(lambda: swept(desk), seconds=150, poll=2)
+        [chain] = eventually(lambda: swept(student), seconds=150, poll=2)
         assert chain["expiry"] == "2026-12-01"
         spot, lot = float(chain["spot"]), chain["lot_size"]
         deep = min(chain["strikes"], key=lambda row: abs(float(row["strike"]) - 0.98 * spot))
         option, dear = deep["call"]["instrument_key"], round(float(deep["call"]["ask"]) * 1.05)
         [future] = [
             row["instrument_key"]
-            for row in desk.get("instruments/", search="NIFTY FUT", segment="NSE_FO")["results"]
+            for row in student.get("instruments/", search="NIFTY FUT", segment="NSE_FO")["results"]
             if row["symbol"] == "NIFTY FUT 29 DEC 26"
         ]
 
         limit = {"product": "NRML", "order_type": "LIMIT"}
-        refused = desk.buy(option, lot, price=dear, contest="plain", **limit)
+        refused = student.buy(option, lot, price=dear, contest="plain", **limit)
         assert refused.status_code >= 400, refused.text
         assert refused.json()["error"]["code"] == "contest_rule"
         assert "rule" in refused.json()["error"]["fields"]
 
         for key, price in ((option, dear), (future, round(spot * 1.02))):
-            answer = desk.buy(key, lot, price=price, **limit)
+            answer = student.buy(key, lot, price=price, **limit)
             assert answer.status_code == 201, answer.text
-        eventually(lambda: len(held(desk)) == 2, seconds=60, poll=1)
-        paid = float(held(desk)[option]["cost"])
+        eventually(lambda: len(held(student)) == 2, seconds=60, poll=1)
+        paid = float(held(student)[option]["cost"])
         # A mark at the price that was paid would move nothing, and post no entry.
-        bought = held(desk)[future]["average_price"]
-        eventually(lambda: held(desk)[future]["last_price"] != bought, seconds=60, poll=1)
-        assert not settlements(desk)
+        bought = held(student)[future]["average_price"]
+        eventually(lambda: held(student)[future]["last_price"] != bought, seconds=60, poll=1)
+        assert not settlements(student)
 
         go_on(product, "2026-12-01T15:46:00")
-        desk = Desk(product)
-        closed = desk.get("market/status/")
+        student = Student(product)
+        closed = student.get("market/status/")
         assert (closed["status"], closed["phase"]["NSE_EQ"]) == ("closed", "POST_CLOSE")
         assert closed["next_open"].startswith("2026-12-02T03:45")
-        eventually(lambda: len(settlements(desk)) == 2, seconds=240, poll=2)
-        expiry, mark = sorted(settlements(desk), key=lambda row: row["reference"])
+        eventually(lambda: len(settlements(student)) == 2, seconds=240, poll=2)
+        expiry, mark = sorted(settlements(student), key=lambda row: row["reference"])
         assert expiry["reference"].startswith("expiry:")
         assert mark["reference"].startswith("mtm:2026-12-01:")
-        assert set(held(desk)) == {future}
-        gone = next(row for row in positions(desk) if row["instrument_key"] == option)
+        assert set(held(student)) == {future}
+        gone = next(row for row in positions(student) if row["instrument_key"] == option)
         # Deep in the money: worth about 2 % of the spot, less what was paid and the tax.
         assert abs(float(gone["realised_pnl"]) + paid - 0.02 * spot * lot) < 0.02 * spot * lot
         assert "exercised" in expiry["description"]
@@ -175,11 +151,11 @@ def test_an_option_and_a_future_through_the_day_on_which_the_option_expires() ->
         assert "marked to" in funds
 
         go_on(product, "2026-12-02T09:16:30")  # the next session begins, and nothing comes twice
-        desk = Desk(product)
-        eventually(lambda: desk.get("market/status/")["status"] == "live", seconds=60, poll=1)
+        student = Student(product)
+        eventually(lambda: student.get("market/status/")["status"] == "live", seconds=60, poll=1)
         time.sleep(45)
-        assert len(settlements(desk)) == 2
-        assert desk.get(f"options/{NIFTY}/chain/")["expiry"] == "2026-12-08"
+        assert len(settlements(student)) == 2
+        assert student.get(f"options/{NIFTY}/chain/")["expiry"] == "2026-12-08"
 
 
 def test_a_recorded_day_is_the_market_of_a_product() -> None:
@@ -206,14 +182,14 @@ def test_a_recorded_day_is_the_market_of_a_product() -> None:
             "MARKET_HOURS": "nse",
         }
         go_on(product, "2026-11-28T12:00:00")  # a Saturday
-        desk = Desk(product)
+        student = Student(product)
 
         def shown() -> dict[str, float]:
-            found = desk.get("quotes/", instruments=f"{NIFTY},{RELIANCE}")["data"]
+            found = student.get("quotes/", instruments=f"{NIFTY},{RELIANCE}")["data"]
             return {key: float(row["last_price"]) for key, row in found.items()}
 
         eventually(lambda: shown() == last, seconds=90, poll=1)
-        status = desk.get("market/status/")
+        status = student.get("market/status/")
         assert (status["source"], status["phase"]["NSE_EQ"]) == ("replay", "CONTINUOUS")
         text = page_of(product, "").text
         assert "Replayed market" in text

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.conftest import SQLITE_ONLY
-from tests.support.product import Product, running
+from tests.support.product import Product, copy_of, running
 from tests.support.waiting import eventually
 
 PROGRAMS = ("valkey", "exchange", "engine", "web", "worker", "beat")
@@ -43,24 +43,25 @@ def test_a_killed_process_comes_back(product: Product, program: str) -> None:
     assert f"{program} was ended by SIGKILL" in product.output()
 
 
+@SQLITE_ONLY
 @pytest.mark.parametrize(
     "number",
     [signal.SIGINT, signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.fault)],
 )
-def test_nothing_is_left_behind(number: int) -> None:
-    with running("sqlite") as product:
-        assert product.process is not None
-        state = json.loads((product.folder / "up.json").read_text())
+def test_nothing_is_left_behind(product: Product, number: int) -> None:
+    with running("sqlite", like=product) as other:
+        assert other.process is not None
+        state = json.loads((other.folder / "up.json").read_text())
         pids = [row["pid"] for row in state["programs"].values()]
         assert len(pids) == len(PROGRAMS)
         assert all(alive(pid) for pid in pids)
         began = time.monotonic()
-        product.process.send_signal(number)
-        product.process.wait(15)
+        other.process.send_signal(number)
+        other.process.wait(15)
         eventually(lambda: not any(alive(pid) for pid in pids), seconds=2)
         assert time.monotonic() - began < 12
         if number != signal.SIGKILL:
-            assert not (product.folder / "redis.url").exists()
+            assert not (other.folder / "redis.url").exists()
 
 
 @SQLITE_ONLY
@@ -74,7 +75,7 @@ def test_a_second_start_in_the_same_folder_is_one_clear_line(product: Product) -
 @SQLITE_ONLY
 def test_a_busy_port_is_one_clear_line(product: Product, tmp_path: Path) -> None:
     other = Product(tmp_path, {**product.environment, "VAR_DIR": str(tmp_path)})
-    other.manage("migrate", "-v", "0")
+    copy_of(product, tmp_path)
     with pytest.raises(subprocess.CalledProcessError) as failure:
         other.manage("up", "--port", str(product.port))
     assert "cannot serve on" in failure.value.stderr

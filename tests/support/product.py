@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tests.support import services
@@ -98,11 +100,26 @@ class Product:
         return b"Ctrl-C stops everything." in self.log.read_bytes()[self._began_at :]
 
 
+def copy_of(seeded: Product, folder: Path) -> None:
+    """The SQLite database and the secrets of another product, put into `folder`.
+
+    Its tables and students need not be made anew, which is most of a first start.
+    """
+    with (
+        closing(sqlite3.connect(seeded.folder / "db.sqlite3")) as source,
+        closing(sqlite3.connect(folder / "db.sqlite3")) as target,
+    ):
+        source.backup(target)
+    for name in ("secret_key", "demo_password"):
+        shutil.copy(seeded.folder / name, folder)
+
+
 @contextmanager
-def running(flavour: str, **settings: str) -> Iterator[Product]:
+def running(flavour: str, *, like: Product | None = None, **settings: str) -> Iterator[Product]:
     """A product of one flavour: "sqlite" with embedded Valkey, or "postgres" with Redis.
 
-    `settings` are environment variables on top. What was used is printed.
+    `like` gives it the database of another one; `settings` are environment variables on top. What
+    was used is printed.
     """
     clean = {
         name: value
@@ -116,6 +133,8 @@ def running(flavour: str, **settings: str) -> Iterator[Product]:
         try:
             if flavour == "postgres":
                 environment |= _postgres_and_redis(ending)
+            if like is not None:
+                copy_of(like, folder)
             print(f"\nproduct: {flavour}", environment.get("DATABASE_URL", "SQLite"))  # noqa: T201
             product = Product(folder, environment)
             ending.append(product.stop)

@@ -135,6 +135,16 @@ def test_an_old_quote_fills_nothing_and_says_its_age() -> None:
     assert not decision.matches
 
 
+def test_a_quote_of_before_the_clock_was_set_back_fills_nothing() -> None:
+    """It is an hour ahead: for an hour it would be younger than any limit."""
+    ahead = NOW + 3_600_000
+    decision = decide(order("BUY", 10), market(received_ms=ahead, book_received_ms=ahead))
+    assert decision.waiting == "stale_quote seconds=3600"
+    assert not decision.matches
+    # The clocks of two machines may differ by a little.
+    assert decide(order("BUY", 10), market(received_ms=NOW + 900)).matches
+
+
 @pytest.mark.parametrize("phase", ["PRE_OPEN", "CLOSING_AUCTION", "POST_CLOSE", "CLOSED", ""])
 def test_nothing_fills_outside_continuous_trading(phase: str) -> None:
     assert decide(order("BUY", 10), market(phase=phase)) == Decision()

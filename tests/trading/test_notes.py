@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import zlib
 from decimal import Decimal
 
 from marketdata.models import Instrument
@@ -27,8 +29,29 @@ def test_a_note_adds_up_to_the_ledger(floor: Floor, alice: User, acme: Instrumen
     rows = list(csv.reader(io.StringIO(notes.as_csv(note))))
     assert rows[-1][0] == "Total"
     assert Decimal(rows[-1][-1]) == note.net
-    assert notes.as_pdf(note).startswith(b"%PDF-")
+    assert written(notes.as_pdf(note)) >= {"Charges in all", f"{note.bought:,.2f}"}
     assert notes.note_dates(portfolio=portfolio(alice)) == [floor.now.date()]
+
+
+def written(pdf: bytes) -> set[str]:
+    """The texts of a page."""
+    assert pdf.startswith(b"%PDF-")
+    streams = re.findall(rb"stream\n(.*?)\nendstream", pdf, re.DOTALL)
+    return set(re.findall(r"\((.*?)\) Tj", zlib.decompress(streams[0]).decode("latin-1")))
+
+
+def test_a_note_groups_digits_as_in_india_and_names_whom_it_can_write(
+    floor: Floor, alice: User, acme: Instrument
+) -> None:
+    alice.first_name = "आलिया"
+    alice.save()
+    floor.tick(acme, 100.0, asks=[(100.0, 5000)])
+    floor.buy(alice, acme, 5000)
+    note = notes.contract_note(portfolio=portfolio(alice), session_date=floor.now.date())
+    found = written(notes.as_pdf(note))
+    assert {"5,000", "100.00", "5,00,000.00"} <= found
+    assert any(text.startswith("-5,00,") for text in found)  # Net
+    assert "alice, Practice" in found
 
 
 def test_a_symbol_is_no_formula(floor: Floor, alice: User) -> None:

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def page(client):
+def page(client, settings):
+    settings.PRACTICE_DERIVATIVES = True
     with time_machine.travel(AT, tick=False):
         alice = User.objects.create_user("alice", password="not-a-secret")
         ensure_practice(user=alice, at=AT)

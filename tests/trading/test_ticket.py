@@ -243,3 +243,18 @@ def test_a_page_asks_no_more_for_more_rows(
             assert desk.get(path).status_code == 200
         counts.append(len(queries))
     assert counts[1] <= counts[0]
+
+
+def test_only_the_contests_products_are_offered(
+    desk: Client, alice: User, acme: Instrument
+) -> None:
+    url = f"/orders/ticket/?instrument={acme.key}"
+    offered = re.compile(r'name="product" value="(\w+)"')
+    assert offered.findall(desk.get(url).content.decode()) == ["CNC", "MIS"]
+    contest = portfolio(alice).contest
+    for products in (["CNC"], ["MIS"]):
+        contest.rules = {**contest.rules, "products": products}
+        contest.save()
+        page = desk.get(url).content.decode()
+        assert offered.findall(page) == products
+        assert f'value="{products[0]}" checked' in page
