@@ -147,7 +147,10 @@ class CorporateActionData(_Data):
     kind: str
     reversed: bool
     title: str
+    title_code: str
+    title_values: dict[str, str]
     message: str
+    parts: list[dict[str, Any]]
     units: int
     cash: float
     orders: int

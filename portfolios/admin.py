@@ -8,10 +8,16 @@ from django.forms import DecimalField
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
-from mockmarket.core.admin_base import ReadOnlyAdmin, ReasonDialog, link, list_link, reasoned
+from mockmarket.core.admin_base import (
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    ReasonDialog,
+    link,
+    list_link,
+    reasoned,
+)
 from mockmarket.core.models import User
 from portfolios import admin_contests as admin_contests
 from portfolios import admin_records as admin_records
@@ -80,12 +86,9 @@ class PortfolioAdmin(ReadOnlyAdmin):
         )
 
 
-class PostingInline(TabularInline):  # type: ignore[misc]
+class PostingInline(ReadOnlyInline):
     model = Posting
-    extra = 0
     fields = ["account", "amount"]
-    readonly_fields = fields
-    can_delete = False
 
 
 @admin.register(LedgerEntry)

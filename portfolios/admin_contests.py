@@ -20,6 +20,7 @@ from mockmarket.core.models import User
 from portfolios import admin_rules, contests, services, staff
 from portfolios.models import Contest, Portfolio
 
+BREAK = SafeString("<wbr>")
 STATE_LABELS = {
     "DRAFT": "default",
     "OPEN": "info",
@@ -211,7 +212,9 @@ class ContestAdmin(AuditedAdmin):
 
     @admin.display(description="SHA-256 of the rules")
     def hash_shown(self, obj: Contest) -> SafeString:
-        return format_html('<code class="break-all">{}</code>', obj.rules_hash or "—")
+        # In parts that may stand on lines of their own: a phone is narrower than the whole.
+        parts = [(obj.rules_hash[at : at + 8],) for at in range(0, len(obj.rules_hash), 8)]
+        return format_html("<code>{}</code>", format_html_join(BREAK, "{}", parts) or "—")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)

@@ -24,6 +24,8 @@ NAMED = "NAMED"  # the choice of a universe that is listed share by share
 _PRODUCTS = (("CNC", "CNC, delivery"), ("MIS", "MIS, intraday"), ("NRML", "NRML, derivatives"))
 _LIQUIDITY = (("student", "Each student's own"), ("class", "The whole class's"))
 _SETTLEMENT = (("t1", "T+1, as in the market"), ("instant", "At once"))
+_EVERYTHING = (contests.EVERYTHING, "Every share")
+_NAMES = dict([*_PRODUCTS, *_LIQUIDITY, *_SETTLEMENT, _EVERYTHING])
 
 
 def _switch(label: str, text: str = "") -> forms.BooleanField:
@@ -135,6 +137,8 @@ def in_words(rules: contests.Rules) -> list[tuple[str, str]]:
     """Each rule by the name that its field has, with its value as people write it."""
 
     def word(value: Any) -> str:
+        if isinstance(value, str) and value in _NAMES:
+            return _NAMES[value]
         if value is None:
             return "no limit"
         if isinstance(value, bool):
@@ -160,7 +164,7 @@ def _universes() -> list[tuple[str, str]]:
         .order_by("symbol")
         .values_list("key", "name")
     )
-    return [(contests.EVERYTHING, "Every share"), *indices, (NAMED, "Only the named shares")]
+    return [_EVERYTHING, *indices, (NAMED, "Only the named shares")]
 
 
 def _as_initial(rules: contests.Rules) -> dict[str, Any]:

@@ -4,10 +4,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.admin import TabularInline
 from unfold.decorators import display
 
-from mockmarket.core.admin_base import AuditedAdmin, ReadOnlyAdmin, link
+from mockmarket.core.admin_base import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline, link
 from mockmarket.core.records import english
 from trading import admin_corporate_actions as admin_corporate_actions
 from trading.models import Alert, AlertEvent, ChargeSchedule, EngineFence, Fill, Gtt, Order
@@ -25,17 +24,15 @@ STATUS_LABELS = {
 }
 
 
-class FillInline(TabularInline):  # type: ignore[misc]
+class FillInline(ReadOnlyInline):
     model = Fill
-    extra = 0
     fields = ["filled_at", "quantity", "price", "charges", "phase", "execution_ref"]
-    readonly_fields = fields
-    can_delete = False
     show_change_link = True
     ordering = ["filled_at", "sequence"]
 
-    def has_add_permission(self, request: HttpRequest, obj: Order | None = None) -> bool:
-        return False
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Fill]:
+        rows: QuerySet[Fill] = super().get_queryset(request)
+        return rows.select_related("order__instrument")
 
 
 @admin.register(Order)

@@ -5,17 +5,18 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from mockmarket.core import clock
 from mockmarket.core.admin_base import (
     ReadOnlyAdmin,
+    ReadOnlyInline,
     ReasonForm,
     StaffAdmin,
     link,
@@ -75,18 +76,15 @@ def _named(target: Any) -> CorporateAction:
     return CorporateAction.objects.select_related("instrument").get(pk=target)
 
 
-class StepInline(TabularInline):  # type: ignore[misc]
+class StepInline(ReadOnlyInline):
     model = CorporateActionStep
-    extra = 0
     fields = ["portfolio", "units", "cash", "applied_at", "reversed_at"]
-    readonly_fields = fields
-    can_delete = False
-    max_num = 0
     per_page = 50
     ordering = ["portfolio_id"]
 
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CorporateActionStep]:
+        rows: QuerySet[CorporateActionStep] = super().get_queryset(request)
+        return rows.select_related("action__instrument", "portfolio__user", "portfolio__contest")
 
 
 @admin.register(CorporateAction)

@@ -61,14 +61,16 @@ def corporate_action(
     step's action with its instrument loaded. `cash` is what came in (out, when negative)."""
     action = step.action
     back = step.reversed_at is not None
+    done = what_was_done(step)
     return {
         "action_id": action.pk,
         "instrument_key": action.instrument.key,
         "symbol": action.instrument.symbol,
         "kind": str(action.kind),
         "reversed": back,
-        "title": f"{action}: reversed" if back else str(action),
-        "message": _done(action, step, back=back),
+        **records.told(action.record("reversed" if back else ""), "title"),
+        "message": " ".join(map(records.english, done)),
+        "parts": [records.told(part, "text") for part in done],
         "units": step.units,
         "cash": -step.cash if back else step.cash,
         "orders": len(step.orders) + len(step.gtts),
@@ -78,18 +80,20 @@ def corporate_action(
     }
 
 
-def _done(action: CorporateAction, step: CorporateActionStep, *, back: bool) -> str:
-    said = []
-    if step.units and action.kind != CorporateAction.Kind.DIVIDEND:
-        turned = "turned back" if back else "adjusted"
-        said.append(f"Your {abs(step.units)} shares were {turned}, at the same cost in all.")
+def what_was_done(step: CorporateActionStep) -> list[str]:
+    """Records of what an action, or its reversal, did to a portfolio."""
+    back = step.reversed_at is not None
+    done = []
+    if step.units and step.action.kind != CorporateAction.Kind.DIVIDEND:
+        code = "shares_turned_back" if back else "shares_adjusted"
+        done.append(records.record(code, quantity=abs(step.units)))
     if step.contracts:
-        said.append("Your futures and options on it have new lots and strikes.")
+        done.append(records.record("contracts_adjusted"))
     if step.cash:
         cash = -step.cash if back else step.cash
-        way = "came to" if cash > 0 else "left"
-        said.append(f"{rupees(abs(cash))} {way} your cash.")
+        code = "cash_came" if cash > 0 else "cash_left"
+        done.append(records.record(code, amount=rupees(abs(cash))))
     waiting = len(step.orders) + len(step.gtts)
     if waiting:
-        said.append(f"{waiting} of your waiting orders follow.")
-    return " ".join(said)
+        done.append(records.record("orders_follow", quantity=waiting))
+    return done

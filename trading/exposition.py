@@ -16,9 +16,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from marketdata import alarms
 from marketdata.upstox.limiter import STANDARD, Limiter
-from mockmarket.core import health, redis
+from mockmarket.core import alarms, health, redis
 from mockmarket.core.models import JobRun, OutboxEvent
 from portfolios.models import Portfolio
 from trading.lifecycle import LIVE

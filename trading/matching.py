@@ -152,10 +152,10 @@ def match(
         path.append(record("stop", last=_text(market.last_price), trigger=_text(order.trigger)))
     woken = triggered and not (order.triggered or order.trigger is None)
     age = now_ms - market.received_ms
-    if age > settings.quote_age_ms_max:
+    if not is_fresh(market.received_ms, settings=settings, now_ms=now_ms):
         return Decision(
             triggered=woken,
-            waiting=record("stale_quote", seconds=f"{age / 1000:.0f}"),
+            waiting=record("stale_quote", seconds=f"{abs(age) / 1000:.0f}"),
             path=tuple(path),
         )
     path.append(record("quote", age=age, source=market.source))
@@ -188,11 +188,17 @@ def _reaches_trigger(order: Working, market: Market) -> bool:
     return market.last_price <= order.trigger
 
 
+def is_fresh(received_ms: int, *, settings: Settings, now_ms: int) -> bool:
+    """Whether a quote is young enough to trade on. One from the future is of before the machine's
+    clock was set back: it would pass for new until that hour comes again."""
+    return abs(now_ms - received_ms) <= settings.quote_age_ms_max
+
+
 def _fresh_book(market: Market, settings: Settings, now_ms: int) -> bool:
     """Whether a book is displayed that is young enough to trade on."""
     if market.book_received_ms is None:
         return False
-    return now_ms - market.book_received_ms <= settings.quote_age_ms_max
+    return is_fresh(market.book_received_ms, settings=settings, now_ms=now_ms)
 
 
 def _acceptable(order: Working, market: Market, price: Decimal) -> bool:

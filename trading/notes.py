@@ -14,6 +14,7 @@ from itertools import groupby
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 
+from mockmarket.core import formats
 from mockmarket.core.clock import IST
 from mockmarket.core.money import ZERO, money
 from portfolios.models import Portfolio
@@ -55,7 +56,9 @@ class Note:
 
     number: str
     holder: str
+    username: str
     contest: str
+    slug: str
     session_date: date
     lines: tuple[NoteLine, ...]
     bought: Decimal
@@ -87,7 +90,9 @@ def contract_note(*, portfolio: Portfolio, session_date: date) -> Note:
     return Note(
         number=number(portfolio=portfolio, session_date=session_date),
         holder=portfolio.user.get_full_name() or portfolio.user.username,
+        username=portfolio.user.username,
         contest=portfolio.contest.name,
+        slug=portfolio.contest.slug,
         session_date=session_date,
         lines=tuple(lines),
         bought=bought,
@@ -176,7 +181,8 @@ def as_pdf(note: Note) -> bytes:
         0,
         5,
         _latin(
-            f"No. {note.number}, {note.session_date:%d %B %Y}\n{note.holder}, {note.contest}\n"
+            f"No. {note.number}, {note.session_date:%d %B %Y}\n"
+            f"{_latin_or(note.holder, note.username)}, {_latin_or(note.contest, note.slug)}\n"
             "Simulated trading with play money. All amounts in rupees."
         ),
         new_x=XPos.LMARGIN,
@@ -193,7 +199,7 @@ def as_pdf(note: Note) -> bytes:
         ("Net", note.net),
     ]:
         pdf.cell(60, 5, _latin(name))
-        pdf.cell(30, 5, f"{amount:,.2f}", align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        pdf.cell(30, 5, _number(amount), align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
     return bytes(pdf.output())
 
 
@@ -211,12 +217,22 @@ def _table(pdf: FPDF, note: Note) -> None:
                     line.isin,
                     line.side,
                     line.product,
-                    f"{line.quantity:,}",
-                    f"{line.price:,.4f}".removesuffix("00"),
-                    f"{line.value:,.2f}",
-                    f"{line.charges:,.2f}",
+                    _number(line.quantity, places=0),
+                    _number(line.price, places=4).removesuffix("00"),
+                    _number(line.value),
+                    _number(line.charges),
                 )
             )
+
+
+def _number(value: Decimal | int, *, places: int = 2) -> str:
+    """Grouped as in India, with a minus that the built-in fonts know."""
+    return formats.number(value, places=places).replace("\N{MINUS SIGN}", "-")
+
+
+def _latin_or(text: str, other: str) -> str:
+    """A name, or where the built-in fonts cannot write it, the one in Latin letters."""
+    return text if _latin(text) == text else other
 
 
 def _latin(text: str) -> str:

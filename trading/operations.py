@@ -13,10 +13,10 @@ from django.conf import settings
 from django.db.models import Count
 from django.utils.translation import gettext as _
 
-from marketdata import alarms, selectors
+from marketdata import selectors
 from marketdata.status import frames_due
 from marketdata.upstox.limiter import STANDARD, Limiter
-from mockmarket.core import health, redis
+from mockmarket.core import alarms, health, redis
 from mockmarket.core.formats import ist, number
 from mockmarket.core.models import JobRun, OutboxEvent
 from trading.lifecycle import LIVE

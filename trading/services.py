@@ -19,7 +19,7 @@ from mockmarket.core.records import record
 from portfolios import booking, journal
 from portfolios.models import Portfolio, Position
 from portfolios.selectors import access_portfolio
-from trading import drafts, events, facts, lifecycle, preparing, quoting, risk, selectors
+from trading import drafts, events, facts, lifecycle, matching, preparing, quoting, risk, selectors
 from trading.drafts import OrderDraft
 from trading.matching import CONTINUOUS, Market
 from trading.models import Order
@@ -313,9 +313,10 @@ def _first_status(prepared: preparing.Prepared, *, now_ms: int) -> tuple[lifecyc
     if prepared.market.phase != CONTINUOUS:
         return lifecycle.Status.OPEN, record("auction_price")
     age_ms = now_ms - prepared.market.received_ms
-    if age_ms > facts.settings_of(prepared.rules).quote_age_ms_max:
+    rules = facts.settings_of(prepared.rules)
+    if not matching.is_fresh(prepared.market.received_ms, settings=rules, now_ms=now_ms):
         known = bool(prepared.market.received_ms)
-        reason = record("stale_quote", seconds=age_ms // 1000) if known else record("no_quote")
+        reason = record("stale_quote", seconds=abs(age_ms) // 1000) if known else record("no_quote")
         return lifecycle.Status.WAITING_FRESH_QUOTE, reason
     return lifecycle.Status.OPEN, ""
 

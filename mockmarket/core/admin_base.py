@@ -1,12 +1,14 @@
 """What every admin page shares: read-only records, reasons kept in the audit log, links."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, cast
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
+from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.utils import flatten_fieldsets
 from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,7 +16,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
@@ -22,7 +24,9 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from mockmarket.core import clock
 from mockmarket.core.audit import REASON_MAX, audit
 from mockmarket.core.errors import DomainError
+from mockmarket.core.formats import rupees
 from mockmarket.core.models import User
+from mockmarket.core.money import FixedPointField, MoneyField
 
 
 def reason_field() -> forms.CharField:
@@ -46,7 +50,63 @@ class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
     reason = reason_field()
 
 
-class StaffAdmin(ModelAdmin):  # type: ignore[misc]
+@lru_cache(maxsize=512)
+def _in_rupees(field: FixedPointField) -> Callable[[Model], str]:
+    """A column that writes an amount as the desk does: ₹12,34,567.50, a price to its last place."""
+
+    def shown(row: Model) -> str:
+        text = rupees(field.value_from_object(row), places=field.places)
+        return text.removesuffix("00") if field.places > MoneyField.places else text
+
+    shown.__name__ = field.name  # finds the field's help text
+    return admin.display(description=str(field.verbose_name), ordering=field.name)(shown)
+
+
+class GroupedAmounts(BaseModelAdmin):  # type: ignore[type-arg]
+    """Amounts that are only looked at are written in rupees with Indian grouping; Django writes
+    the bare number."""
+
+    def grouped(self, names: Iterable[Any]) -> list[Any]:
+        """The columns, with the amounts among them written out."""
+        amounts = {one.name: one for one in self.opts.fields if isinstance(one, FixedPointField)}
+
+        def written(name: Any) -> Any:
+            if isinstance(name, list | tuple):
+                return tuple(map(written, name))
+            return _in_rupees(amounts[name]) if name in amounts else name
+
+        return list(map(written, names))
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return self.grouped(super().get_list_display(request))  # type: ignore[misc]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (title, {**options, "fields": self.grouped(options["fields"])})
+            for title, options in fieldsets
+        ]
+
+
+class ReadOnlyInline(GroupedAmounts, TabularInline):  # type: ignore[misc]
+    """Rows beneath a record that no one writes by hand."""
+
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return flatten_fieldsets(self.get_fieldsets(request, obj))
+
+
+class StaffAdmin(GroupedAmounts, ModelAdmin):  # type: ignore[misc]
     """Lists without counting whole tables twice, and forms that warn before they are left."""
 
     list_per_page = 50

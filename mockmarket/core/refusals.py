@@ -7,9 +7,12 @@ What is kept for later readers is a record (core/records.py): a code with its va
 """
 
 import re
+from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache
 
 from django.conf import settings
+from django.utils import dateformat
 from django.utils.translation import get_language, gettext
 
 from mockmarket.core import records
@@ -34,7 +37,7 @@ def said(message: str) -> str:
     if "message" in values:
         return said(values["message"])
     if code:
-        words = {name: gettext(value) for name, value in records.written(values).items()}
+        words = {name: _word(name, value) for name, value in records.written(values).items()}
         return gettext(records.TEXTS[code]).format(**words)
     if get_language() in (None, settings.LANGUAGE_CODE):
         return message
@@ -45,6 +48,16 @@ def said(message: str) -> str:
         if found := pattern.fullmatch(message):
             return gettext(text).format(*(value and gettext(value) for value in found.groups()))
     return message
+
+
+def _word(name: str, value: str) -> str:
+    """A value in the page's language: a word, or a day."""
+    if name == "day":
+        with suppress(ValueError):
+            return dateformat.format(
+                datetime.strptime(value, records.DAY).replace(tzinfo=UTC), "j M Y"
+            )
+    return gettext(value)
 
 
 def all_said(messages: dict[str, str]) -> dict[str, str]:

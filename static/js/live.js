@@ -174,7 +174,7 @@ function ownFigures(data) {
   for (const element of document.querySelectorAll("[data-portfolio]")) {
     put(element, element.dataset.portfolio, data[element.dataset.portfolio]);
   }
-  if (data.rank) for (const element of document.querySelectorAll("[data-rank]")) setText(element, String(data.rank));
+  if (data.rank) for (const element of document.querySelectorAll("[data-rank]")) setText(element, `#${data.rank}`);
   if (!data.positions) return;
   for (const position of data.positions) {
     const name = CSS.escape(`${position.instrument_key}|${position.product}`);

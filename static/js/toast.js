@@ -65,7 +65,8 @@ function onEvent({ type, data }) {
     const said = data.status === "CANCELLED" ? gettext("{symbol}: order cancelled") : gettext("{symbol}: order expired");
     toast(format(said, data), told(data, "status_reason"));
   } else if (type === "corporate_action") {
-    toast(data.title, data.message, "note", "/portfolio/");
+    const done = data.parts?.map((part) => told(part, "text")).join(" ") ?? data.message;
+    toast(told(data, "title"), done, "note", "/portfolio/");
   } else if (type === "announcement") {
     toast(data.title || gettext("Announcement"), data.body || data.message || "", "note");
   } else if (type === "alert") {

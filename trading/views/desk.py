@@ -67,8 +67,8 @@ def _corporate_actions(portfolio: Portfolio) -> list[dict[str, Any]]:
     found = []
     for step in selectors.corporate_actions(portfolio=portfolio)[:ANNOUNCEMENTS_SHOWN]:
         at = step.reversed_at or step.applied_at
-        told = events.corporate_action(step=step, portfolio=portfolio, at=at)
-        found.append({"title": told["title"], "message": told["message"], "at": at})
+        title = step.action.record("reversed" if step.reversed_at else "")
+        found.append({"title": title, "done": events.what_was_done(step), "at": at})
     return found
 
 

@@ -18,7 +18,7 @@ from mockmarket.core import clock, throttle
 from mockmarket.core.errors import DomainError
 from mockmarket.core.formats import number, percent, rupees
 from mockmarket.core.refusals import said
-from portfolios.contests import rules_of
+from portfolios.contests import Rules, rules_of
 from portfolios.current import portfolio_of, user_of
 from trading import drafts, gtt, preparing, previews, selectors, services
 from trading.drafts import OrderDraft
@@ -45,10 +45,11 @@ def ticket(request: HttpRequest) -> HttpResponse:
         order = selectors.order(user=user_of(request), order_id=order_id)
         return _ticket(request, order.instrument, values_of(order))
     instrument = market.instrument(request.GET.get("instrument", ""))
+    contest = portfolio_of(request, at=clock.now()).contest
     values = {
         "side": "SELL" if request.GET.get("side") == "SELL" else "BUY",
         "order_type": "LIMIT" if request.GET.get("price") else "MARKET",
-        "product": "CNC" if instrument.segment.endswith("_EQ") else "NRML",
+        "product": products_of(instrument, rules_of(contest))[0],
         "validity": "DAY",
         "quantity": str(instrument.lot_size),
         "price": request.GET.get("price", ""),
@@ -79,26 +80,25 @@ def _ticket(
     status: int = 200,
 ) -> HttpResponse:
     at = clock.now()
+    rules = rules_of(portfolio_of(request, at=at).contest)
     context = {
         "instrument": instrument,
         "quote": market.quote(instrument.key, at),
         "ticket": values,
         "errors": errors or {},
         "stopped": _stopped(request, at=at),
-        "reason_required": rules_of(portfolio_of(request, at=at).contest).reason_required,
-        **choices(instrument),
+        "reason_required": rules.reason_required,
+        **choices(instrument, rules),
     }
     return render(request, "trading/ticket.html", context, status=status)
 
 
-def choices(instrument: Instrument) -> dict[str, list[tuple[str, str]]]:
-    """What the ticket lets one choose for this instrument."""
-    shares = instrument.segment.endswith("_EQ")
+def choices(instrument: Instrument, rules: Rules) -> dict[str, list[tuple[str, str]]]:
+    """What the ticket lets one choose for this instrument in a contest with these rules."""
+    words = {"CNC": _("Delivery"), "MIS": _("Intraday"), "NRML": _("Carry forward")}
     return {
         "modes": [("ORDER", _("Order")), ("GTT", _("Wait for a price")), ("BRACKET", _("Bracket"))],
-        "products": [("CNC", _("Delivery")), ("MIS", _("Intraday"))]
-        if shares
-        else [("NRML", _("Carry forward")), ("MIS", _("Intraday"))],
+        "products": [(name, words[name]) for name in products_of(instrument, rules)],
         "order_types": [
             ("MARKET", _("Market")),
             ("LIMIT", _("Limit")),
@@ -107,6 +107,14 @@ def choices(instrument: Instrument) -> dict[str, list[tuple[str, str]]]:
         ],
         "validities": [("DAY", _("Day")), ("IOC", _("Immediate or cancel"))],
     }
+
+
+def products_of(instrument: Instrument, rules: Rules) -> list[str]:
+    """The products that the contest allows for an instrument, the usual one first. Where it allows
+    none, all that there are: the estimate then says what the contest does not allow."""
+    usual = "CNC" if instrument.segment.endswith("_EQ") else "NRML"
+    found = [usual, "MIS"]
+    return [name for name in found if name in rules.products] or found
 
 
 def _stopped(request: HttpRequest, *, at: datetime) -> str:

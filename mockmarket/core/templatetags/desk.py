@@ -277,7 +277,7 @@ def importmap(context: Context) -> SafeString:
 @cache
 def _imports(modules: tuple[str, ...]) -> str:
     imports = {f"app/{name}": static(f"js/{name}") for name in modules}
-    imports["lightweight-charts"] = static("vendor/lightweight-charts.mjs")
+    imports["lightweight-charts"] = static("vendor/lightweight-charts.js")
     return orjson.dumps({"imports": imports}).decode().replace("<", "\\u003c")
 
 
