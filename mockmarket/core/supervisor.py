@@ -161,8 +161,10 @@ class Supervisor:
             code: int | None = None
             if child.process is not None:
                 code = await self._copy_until_ended(child, child.process)
+                child.process = None
             if self._stopping.is_set():
                 return
+            self._write_state()  # whoever reads it must not take the dead one for the program
             lived = time.monotonic() - child.started
             child.failures = 0 if lived >= STEADY_SECONDS else child.failures + 1
             delay = BACKOFF_SECONDS[min(max(child.failures - 1, 0), len(BACKOFF_SECONDS) - 1)]

@@ -3,14 +3,17 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from mockmarket.core.management.commands import up
 from tests.support.waiting import eventually
 
 # Runs a supervisor over the programs described in a JSON file.
@@ -55,7 +58,7 @@ class Run:
     def output(self) -> str:
         return self.log.read_text()
 
-    def pid_of(self, name: str) -> int:
+    def pid_of(self, name: str) -> int | None:
         return json.loads((self.folder / "state.json").read_text())["programs"][name]["pid"]
 
     def restarts_of(self, name: str) -> int:
@@ -207,3 +210,22 @@ def test_control_without_the_death_signal_an_orphan_stays(start) -> None:
         assert alive(pid)
     finally:
         os.kill(pid, signal.SIGKILL)
+
+
+def test_a_reserved_port_is_for_one_product_and_its_server() -> None:
+    with ExitStack() as first, ExitStack() as second:
+        port = up.reserve_port(first)
+        assert up.reserve_port(second, port) != port
+        with socket.create_server(("127.0.0.1", port)):  # sets SO_REUSEADDR, as servers do
+            socket.create_connection(("127.0.0.1", port)).close()
+        with socket.create_server(("127.0.0.1", port)):  # and again after a restart
+            pass
+    with ExitStack() as third:
+        assert up.reserve_port(third) > 0
+
+
+def test_a_dead_program_has_no_process_in_the_state_file(start) -> None:
+    run = start([program("alpha", SLEEP)])
+    os.kill(run.pid_of("alpha"), signal.SIGKILL)
+    eventually(lambda: run.pid_of("alpha") is None)
+    eventually(lambda: run.pid_of("alpha") is not None)

@@ -1,13 +1,14 @@
 """The running product in both flavours, and a browser on it."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.support.product import FLAVOURS, Product, running
 
+LOG_LINES = 80
 DESKTOP = {"width": 1440, "height": 900}
 
 # For what cannot differ between the flavours. The same fixture, so the same running product:
@@ -23,6 +24,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(600))
             if shutil.which("chromium") is None:
                 item.add_marker(pytest.mark.skip(reason="no Chromium: apt-get install chromium"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed journey's report ends with what the product itself had to say."""
+    report = yield
+    product = getattr(item, "funcargs", {}).get("product")
+    if report.failed and product is not None:
+        lines = product.output().splitlines()[-LOG_LINES:]
+        report.sections.append(("the product's log", "\n".join(lines)))
+    return report
 
 
 @pytest.fixture(scope="session", params=FLAVOURS)

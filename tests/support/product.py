@@ -76,9 +76,15 @@ class Product:
         return self.log.read_text(errors="replace")
 
     def pid_of(self, program: str) -> int:
-        """The process id of one of its programs: web, engine, exchange, worker, beat, valkey."""
+        """The process id of one of its programs: web, engine, exchange, worker, beat, valkey.
+
+        Waits while the program is being started again; a back-off is 30 s at most.
+        """
+        return eventually(lambda: self._pid_now(program), seconds=45, poll=0.2)
+
+    def _pid_now(self, program: str) -> int:
         state = json.loads((self.folder / "up.json").read_text())
-        return int(state["programs"][program]["pid"])
+        return int(state["programs"][program]["pid"] or 0)
 
     def manage(self, *arguments: str, timeout: float = 600) -> str:
         """The output of `manage.py ...` against this product's database and Redis."""

@@ -8,7 +8,7 @@ import socket
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, demo: bool, **options: Any) -> None:
         _check_replay()
         settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
-        with _only_one(settings.VAR_DIR / "up.lock"):
+        with _only_one(settings.VAR_DIR / "up.lock"), ExitStack() as held:
             if demo:
                 self._prepare()
             _check_migrated()
             listener = _listen(host, port)
-            layout = _layout(listener)
+            layout = _layout(listener, held)
             logins = demo_users.password() if demo_users.is_seeded() else None
             connection.close()
             supervisor = Supervisor(
@@ -154,17 +154,17 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _layout(listener: socket.socket) -> processes.Layout:
+def _layout(listener: socket.socket, held: ExitStack) -> processes.Layout:
     exchange = None
     if settings.MARKET_SOURCE != "upstox":
-        exchange = _free_port(EXCHANGE_PORT)
+        exchange = reserve_port(held, EXCHANGE_PORT)
     return processes.Layout(
         base_dir=settings.BASE_DIR,
         var_dir=settings.VAR_DIR,
         web_server=settings.WEB_SERVER,
         web_processes=settings.WEB_PROCESSES,
         listening_fd=listener.fileno(),
-        embedded_redis_port=_free_port() if settings.REDIS_EMBEDDED else None,
+        embedded_redis_port=reserve_port(held) if settings.REDIS_EMBEDDED else None,
         market_source=settings.MARKET_SOURCE,
         exchange_port=exchange,
         replay_dir=settings.MARKET_REPLAY_DIR,
@@ -196,14 +196,22 @@ def _redis_url(layout: processes.Layout) -> str:
     return f"redis://127.0.0.1:{layout.embedded_redis_port}/0"
 
 
-def _free_port(wanted: int = 0) -> int:
+def reserve_port(held: ExitStack, wanted: int = 0) -> int:
+    """A loopback port that is ours until `held` ends, `wanted` if it is free.
+
+    Looking for a free one is not enough: two products started together both found 8765, and one
+    lived on the other's exchange while its own could not start. The socket is bound, without
+    SO_REUSEADDR so that a second reservation fails, and never listens; with the option set after
+    that, Linux lets our own server, which sets it too, bind and listen beside it.
+    """
     for candidate in (wanted, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+        holding = held.enter_context(socket.socket())
+        try:
+            holding.bind(("127.0.0.1", candidate))
+        except OSError:
+            continue
+        holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return int(holding.getsockname()[1])
     raise CommandError("no free loopback port")
 
 
