@@ -14,6 +14,8 @@ DESKTOP = {"width": 1440, "height": 900}
 # For what cannot differ between the flavours. The same fixture, so the same running product:
 # pytest puts the tests of one flavour together and starts each flavour once.
 SQLITE_ONLY = pytest.mark.parametrize("product", ["sqlite"], indirect=True)
+# The same for the longest of them, which has the other flavour's worker: half the time in all.
+POSTGRES_ONLY = pytest.mark.parametrize("product", ["postgres"], indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import axe_playwright_python
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import SQLITE_ONLY, log_in
+from tests.journeys.conftest import POSTGRES_ONLY, SQLITE_ONLY, log_in
 from tests.support import site_map
 from tests.support.product import Product
 from tests.support.waiting import eventually
@@ -137,7 +137,7 @@ def test_every_price_moves_and_nothing_leaks(
     assert 0 < wanted.most <= 100
 
 
-@SQLITE_ONLY
+@POSTGRES_ONLY
 def test_every_page_is_accessible_and_fits(product: Product, new_page: Callable[..., Page]) -> None:
     """One load a page: light on a laptop, the colours again in the dark, dark on a phone."""
     page = new_page(
