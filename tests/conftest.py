@@ -1,5 +1,6 @@
 """What every test may use. Redis is real: REDIS_URL where set, else a private Valkey."""
 
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -90,6 +91,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     grouped = session.config.getoption("loadgroup", default=False)
     if grouped and any("@" not in item.nodeid for item in session.items):
         raise pytest.UsageError("this pytest-xdist does not group the tests of this pytest")
+    # What is collected stays to the end: full collections need not visit it.
+    gc.freeze()
 
 
 def _group(item: pytest.Item) -> str:
