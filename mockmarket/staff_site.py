@@ -28,6 +28,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": "Staff",
     "SITE_SYMBOL": "candlestick_chart",
     "SITE_FAVICONS": [{"rel": "icon", "href": lambda request: static("favicon.svg")}],
+    "DASHBOARD_CALLBACK": "portfolios.staff_home.context",
     "COLORS": {
         "primary": {
             "50": "oklch(97% .02 165)",

@@ -91,7 +91,7 @@ class ContestAdmin(AuditedAdmin):
     ordering = ["-starts_at"]
     prepopulated_fields = {"slug": ["name"]}
     fieldsets = [
-        ("Contest", {"fields": ["name", "slug", "description", "state", "related"]}),
+        ("Contest", {"fields": ["name", "slug", "description", "state"]}),
         ("Dates", {"fields": ["starts_at", "ends_at"]}),
         (
             "Entry",
@@ -217,7 +217,9 @@ class ContestAdmin(AuditedAdmin):
         return format_html("<code>{}</code>", format_html_join(BREAK, "{}", parts) or "—")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        fieldsets = super().get_fieldsets(request, obj)
+        [(title, about), *fieldsets] = super().get_fieldsets(request, obj)
+        linked = [] if obj is None else ["related"]
+        fieldsets = [(title, {"fields": [*about["fields"], *linked]}), *fieldsets]
         editable = self.has_change_permission(request, obj)
         if obj is not None and (obj.state in contests.LOCKED or not editable):
             rules = [("Rules", {"fields": ["rules_shown", "rules_version", "hash_shown"]})]

@@ -105,6 +105,13 @@ class ContestForm(ReasonForm):
     class Meta:
         model = Contest
         exclude = ("rules",)
+        widgets = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
+        help_texts = {
+            "slug": "Stands in the addresses of its pages and stays as it is.",
+            "description": "Stands on its page.",
+            "join_code": "What students type to join.",
+            "capacity": "Members at most; empty: any number.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -17,7 +17,7 @@ from marketdata import selectors
 from marketdata.status import frames_due
 from marketdata.upstox.limiter import STANDARD, Limiter
 from mockmarket.core import alarms, health, redis
-from mockmarket.core.formats import ist, number
+from mockmarket.core.formats import ist_time, number
 from mockmarket.core.models import JobRun, OutboxEvent
 from trading.lifecycle import LIVE
 from trading.models import Fill, Order
@@ -192,27 +192,45 @@ def _jobs(*, at: datetime) -> list[Line]:
     lines.append(Line(_("Jobs done in a day"), number(counts.get("DONE", 0), places=0)))
     lines += [
         Line(
-            job.job,
+            _job_name(job.job),
             _("failed"),
             "bad",
             _("It is tried again each minute; read its detail in the administration."),
         )
         for job in failed
     ]
-    shown = recent.exclude(state=JobRun.State.FAILED).order_by("-started_at")[:JOBS_SHOWN]
+    shown = recent.exclude(state=JobRun.State.FAILED).order_by("-started_at", "-key", "job")
     words = {"DONE": _("done"), "RUNNING": _("running")}
     lines += [
         Line(
-            f"{job.job} {job.key}", f"{words[job.state]}, {ist(job.finished_at or job.started_at)}"
+            f"{_job_name(job.job)} {job.key}",
+            f"{words[job.state]}, {ist_time(job.finished_at or job.started_at)}",
         )
-        for job in shown
+        for job in shown[:JOBS_SHOWN]
     ]
     stuck = recent.filter(state=JobRun.State.RUNNING, started_at__lt=at - STUCK_AFTER)
     lines += [
-        Line(job.job, _("running for long"), "warn", _("Restart the worker if it does not end."))
+        Line(
+            _job_name(job.job),
+            _("running for long"),
+            "warn",
+            _("Restart the worker if it does not end."),
+        )
         for job in stuck[:5]
     ]
     return lines
+
+
+def _job_name(job: str) -> str:
+    """A job as staff call it: "closing:NSE_EQ" is "Closing prices NSE_EQ"."""
+    kind, _colon, market = job.partition(":")
+    names = {
+        "closing": _("Closing prices"),
+        "portfolio-close": _("End-of-day books"),
+        "instruments": _("Instrument list"),
+        "prune": _("Clean-up"),
+    }
+    return f"{names.get(kind, kind)} {market}".rstrip()
 
 
 def _orders(*, at: datetime) -> list[Line]:

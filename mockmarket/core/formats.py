@@ -90,6 +90,11 @@ def ist(instant: datetime | None, *, seconds: bool = True) -> str:
     return f"{local.day} {local:%b %Y}, {clock} IST"
 
 
+def ist_time(instant: datetime) -> str:
+    """14:03 IST, of an instant of the last hours."""
+    return f"{instant.astimezone(IST):%H:%M} IST"
+
+
 def direction(value: Number | None) -> str:
     """`up`, `down` or `flat`: the class that colours a change (a sign always stands beside)."""
     exact = None if value is None else _decimal(value)

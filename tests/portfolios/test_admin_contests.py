@@ -207,3 +207,27 @@ class TestMoves:
     def test_practice_is_not_made_by_hand(self, staff: Client) -> None:
         assert "is_practice" not in filled(staff, ADD)
         assert made(staff, is_practice="on").is_practice is False
+
+
+class TestFirstPage:
+    def test_names_the_contests_under_way_and_leads_to_what_one_comes_to_do(
+        self, staff: Client
+    ) -> None:
+        assert "Begin one with" in staff.get("/admin/").content.decode()
+        contest = made(staff)
+        page = staff.get("/admin/").content.decode()
+        assert f"/admin/portfolios/contest/{contest.pk}/change/" in page
+        assert f"/admin/portfolios/contest/{contest.pk}/dashboard" in page
+        assert "New term" in page  # the reason that was given for it
+        for path in (f"{ADD}?template=classroom", "/admin/portfolios/contest/roster/"):
+            assert path in page
+            assert staff.get(path).status_code == 200
+        Contest.objects.update(state=Contest.State.ARCHIVED)
+        assert "Begin one with" in staff.get("/admin/").content.decode()
+
+    def test_shows_only_what_the_visitor_may_see(self) -> None:
+        visitor = Client()
+        visitor.force_login(User.objects.create(username="helper", is_staff=True))
+        page = visitor.get("/admin/").content.decode()
+        for words in ("Contests under way", "What staff did last", "New contest", "Import a"):
+            assert words not in page

@@ -89,7 +89,7 @@ def test_jobs_of_the_day_stand_with_their_state(beat: Any) -> None:
         job="news", key="n", state="RUNNING", started_at=at - timedelta(minutes=20)
     )
     jobs = shown("Work in the background")
-    assert jobs["closing:NSE_EQ 2026-11-20"].startswith("done, ")
+    assert jobs["Closing prices NSE_EQ 2026-11-20"].startswith("done, ")
     assert red() == ["backup"]
     assert jobs["news"] == "running for long"
 
