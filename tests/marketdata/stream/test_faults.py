@@ -296,7 +296,8 @@ class Ages:
             for frame in self._client.drain(0.05):
                 if frame["type"] == "prices_batch":
                     said = next(iter(frame["data"].values()))["last_price"]
-                    self._ages.append(time.monotonic() * 1000 % 1e6 - said)
+                    if said is not None:  # a process without the first batch says so
+                        self._ages.append(time.monotonic() * 1000 % 1e6 - said)
 
     def median(self) -> float:
         """Of what was heard since the last call."""
