@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.admin.utils import flatten_fieldsets
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, URLField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
@@ -113,6 +113,8 @@ class StaffAdmin(GroupedAmounts, ModelAdmin):  # type: ignore[misc]
     show_full_result_count = False
     compressed_fields = True
     warn_unsaved_form = True
+    # An address without its scheme is https, as from Django 6.0 everywhere.
+    formfield_overrides = {URLField: {"assume_scheme": "https"}}
 
 
 class ReadOnlyAdmin(StaffAdmin):
