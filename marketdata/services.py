@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from marketdata import instruments, universe
-from marketdata.exchange import hours, instrument_file, listing
+from marketdata.exchange import hours, instrument_file, listing, splits
 from marketdata.exchange.derivatives import Board
 from marketdata.exchange.prices import Market
 from marketdata.instruments import InstrumentRow
@@ -84,6 +84,7 @@ def seed_derivatives(*, at: datetime) -> SyncResult:
     exchange's own instrument file with `sync_instruments`.
     """
     market = Market(listings=listing.from_universe(universe.load()), seed=1, hours=hours.hours())
+    market.put_splits(splits.kept(settings.VAR_DIR / splits.FILE))
     day, _ = market.hours.position(clock.to_ms(at))
     board = Board(market=market, seed=1, day=day)
     return sync_instruments(data=instrument_file.build([], board.contracts), segments={"NSE_FO"})

@@ -1,4 +1,4 @@
-"""Futures and options of the simulated exchange: contracts of a day, and their prices.
+"""Prices of the simulated exchange's futures and options.
 
 A contract's price follows from its underlying's price, the volatility index and one smooth
 surface over strike and time, so calls and puts keep parity and the volatility that a reader
@@ -7,16 +7,16 @@ from its underlying's past.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, time
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.exchange import noise
-from marketdata.exchange.hours import Hours
+from marketdata.exchange import contracts, noise
+from marketdata.exchange.contracts import TICK
 from marketdata.exchange.listing import VIX_KEY, VIX_USUAL, Listing
 from marketdata.exchange.noise import Floats
 from marketdata.exchange.prices import Market
@@ -26,35 +26,7 @@ from mockmarket.core.clock import IST
 Rows = npt.NDArray[np.int64]
 
 RATE: Final = 0.065
-TICK: Final = 0.05
 EXPIRY_TIME: Final = time(15, 30)
-_EXPIRY_WEEKDAY: Final = 1  # Tuesday, since 2025-09
-STRIKES_EACH_SIDE: Final = 20
-# Strikes are added as the underlying wanders and stay until expiry, as on NSE.
-_LISTED_DAYS: Final = 75
-_STEPS: Final = {"NIFTY": 50.0, "BANKNIFTY": 100.0, "FINNIFTY": 50.0, "MIDCPNIFTY": 25.0}
-_SHARES: Final = (
-    *("RELIANCE", "HDFCBANK", "ICICIBANK", "INFY", "TCS"),
-    *("SBIN", "BHARTIARTL", "ITC", "LT", "AXISBANK"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """What a listing does not say of a future or an option. A future's strike is 0."""
-
-    listing: Listing
-    underlying: Listing
-    expiry: date
-    strike: float
-    kind: str  # FUT, CE, PE
-    weekly: bool
-
-    @property
-    def expiry_ms(self) -> int:
-        """The last instant of the expiry day in India, as the instrument file states it."""
-        end = datetime.combine(self.expiry, time(23, 59, 59), tzinfo=IST)
-        return round(end.timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +46,10 @@ class Board:
 
     def __init__(self, *, market: Market, seed: int, day: date) -> None:
         self.day = day
+        self.splits = market.splits
         self._market = market
         self._seed = seed
-        self.contracts: list[Contract] = []
-        for listing in underlyings(market):
-            self.contracts += _contracts(market, listing, day)
+        self.contracts = contracts.listed(market, day)
         self.rows = {contract.listing.key: n for n, contract in enumerate(self.contracts)}
         self.names = noise.columns(list(self.rows))
         self.tick = np.full(len(self.contracts), TICK)
@@ -120,10 +91,6 @@ class Board:
         away = np.clip(np.log(strike / spot) / deviation, -4, 4)
         surface: Floats = middle * (1 - 0.045 * away + 0.014 * away**2)
         return surface
-
-    def listed_from(self, key: str) -> date:
-        """The first day of a contract."""
-        return self.contracts[self.rows[key]].expiry - timedelta(days=_LISTED_DAYS)
 
     def interest(self, rows: Rows, *, part: float) -> tuple[Floats, Floats, Floats]:
         """(volume, open interest, yesterday's open interest) when `part` of the day's trade is
@@ -173,41 +140,6 @@ class Board:
         return np.array([closes[row] for row in self.spot_row.tolist()])
 
 
-def underlyings(market: Market) -> list[Listing]:
-    """The listings that have derivatives here."""
-    wanted = {*_STEPS, *_SHARES}
-    return [row for row in market.listings if row.symbol in wanted and row.fo_lot > 0]
-
-
-def expiries(day: date, *, weekly: bool, hours: Hours) -> list[tuple[date, bool]]:
-    """(expiry, whether it is a weekly one) listed on `day`, nearest first.
-
-    Months expire on their last Tuesday; the NIFTY also on each Tuesday between. A Tuesday without
-    a session passes its expiry to the session before.
-    """
-
-    def traded(tuesday: date) -> date:
-        return tuesday if hours.is_session(tuesday) else hours.previous(tuesday)
-
-    months = [
-        (day.year + (day.month - 1 + n) // 12, (day.month - 1 + n) % 12 + 1) for n in range(4)
-    ]
-    monthly = [found for month in months if (found := traded(_last_tuesday(*month))) >= day]
-    listed = dict.fromkeys(monthly[:2], False)
-    if weekly:
-        first = day + timedelta(days=(_EXPIRY_WEEKDAY - day.weekday()) % 7)
-        for number in range(3):
-            found = traded(first + timedelta(days=7 * number))
-            if found >= day:
-                listed.setdefault(found, True)
-    return sorted(listed.items())
-
-
-def _last_tuesday(year: int, month: int) -> date:
-    last = date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
-    return last - timedelta(days=(last.weekday() - _EXPIRY_WEEKDAY) % 7)
-
-
 def _close_ms(expiry: date) -> float:
     return datetime.combine(expiry, EXPIRY_TIME, tzinfo=IST).timestamp() * 1000
 
@@ -217,56 +149,3 @@ def _usual_volatility(underlying: Listing) -> float:
         return {"NIFTY": 0.125, "BANKNIFTY": 0.14, "MIDCPNIFTY": 0.165}.get(underlying.symbol, 0.14)
     spread = hashlib.blake2b(underlying.key.encode(), digest_size=1).digest()[0] / 255
     return 0.20 + 0.10 * spread
-
-
-def _step(underlying: Listing) -> float:
-    wanted = underlying.reference * 0.01
-    steps = (1.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0)
-    return _STEPS.get(underlying.symbol) or min(steps, key=lambda step: abs(step - wanted))
-
-
-def _contracts(market: Market, underlying: Listing, day: date) -> list[Contract]:
-    step = _step(underlying)
-    row = market.rows[underlying.key]
-    out = []
-    for expiry, weekly in expiries(day, weekly=underlying.symbol == "NIFTY", hours=market.hours):
-        if not weekly:
-            out.append(_contract(underlying, expiry, 0.0, "FUT", weekly=False))
-        first = expiry - timedelta(days=_LISTED_DAYS)
-        days = [first + timedelta(days=number) for number in range((day - first).days + 1)]
-        centres = [round(close / step) for close in market.previous_closes(row, days)]
-        low, high = min(centres) - STRIKES_EACH_SIDE, max(centres) + STRIKES_EACH_SIDE
-        out += [
-            _contract(underlying, expiry, number * step, kind, weekly=weekly)
-            for number in range(max(low, 1), high + 1)
-            for kind in ("CE", "PE")
-        ]
-    return out
-
-
-def _contract(
-    underlying: Listing, expiry: date, strike: float, kind: str, *, weekly: bool
-) -> Contract:
-    when = f"{expiry:%d %b %y}".upper()
-    name = f"{kind} {when}" if kind == "FUT" else f"{strike:g} {kind} {when}"
-    symbol = f"{underlying.symbol} {name}"
-    digest = hashlib.blake2b(symbol.encode(), digest_size=8).digest()
-    token = str(100_000_000 + int.from_bytes(digest, "big") % 900_000_000)
-    listing = replace(
-        underlying,
-        key=f"NSE_FO|{token}",
-        symbol=symbol,
-        name=underlying.name if not underlying.is_index else underlying.symbol,
-        sector="",
-        isin="",
-        reference=0.0,
-        tick=TICK,
-        lot=underlying.fo_lot,
-        volume=0.0,
-        weights={},
-        exchange="NSE",
-        exchange_token=token,
-        instrument_type=kind,
-        freeze_quantity=underlying.fo_lot * 27,
-    )
-    return Contract(listing, underlying, expiry, strike, kind, weekly)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from marketdata.exchange import envelope, instrument_file
-from marketdata.exchange.derivatives import Board, Contract
+from marketdata.exchange.contracts import Contract
+from marketdata.exchange.derivatives import Board
 from marketdata.exchange.envelope import Answer, Refusal
 from marketdata.exchange.records import Record
 from marketdata.exchange.requests import Request

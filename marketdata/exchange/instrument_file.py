@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from marketdata.exchange.derivatives import Contract
+from marketdata.exchange.contracts import Contract
 from marketdata.exchange.listing import Listing
 
 

@@ -1,7 +1,11 @@
-"""What the simulated exchange lists. Pure."""
+"""What the simulated exchange lists, and how its shares were split. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from fractions import Fraction
+
+import msgspec
 
 from marketdata.universe import UniverseRow
 
@@ -51,6 +55,22 @@ class Listing:
     def label(self) -> str:
         """The name that quote maps use: SEGMENT:TRADING_SYMBOL."""
         return f"{self.segment}:{self.symbol}"
+
+
+class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`numerator` shares of `key` after for each `denominator` before. `day` is the last session
+    whose contracts were listed before it; None in files from before this was noted."""
+
+    id: str
+    key: str
+    numerator: int
+    denominator: int
+    day: date | None = None
+
+    @property
+    def factor(self) -> Fraction:
+        """Shares after for each before."""
+        return Fraction(self.numerator, self.denominator)
 
 
 def from_universe(rows: Sequence[UniverseRow]) -> list[Listing]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from marketdata.exchange import noise
 from marketdata.exchange.factors import Factors
 from marketdata.exchange.hours import Hours
-from marketdata.exchange.listing import BAND, Listing
+from marketdata.exchange.listing import BAND, Listing, Split
 from marketdata.exchange.noise import Floats
 from marketdata.exchange.paths import SECONDS, Paths, running, stretch, u_shape
 
@@ -87,9 +87,6 @@ class Market:
         self.lot = np.array([listing.lot for listing in self.listings], dtype=np.int64)
         self.is_index = np.array([listing.is_index for listing in self.listings])
         self.names = noise.columns([listing.key for listing in self.listings])
-        self.volume = np.array([max(listing.volume, 1_000.0) for listing in self.listings])
-        self.volume[self.is_index] = 0
-        self.reference = np.array([listing.reference for listing in self.listings])
         self._seed = seed
         self._paths = Paths(seed=seed, hours=hours)
         factors = Factors(self.listings, self.names)
@@ -101,13 +98,19 @@ class Market:
         self._bars_lock = threading.Lock()
         self._day_bars: OrderedDict[int, dict[date, DayBar]] = OrderedDict()
         self._bars: OrderedDict[tuple[int, date], tuple[Floats, Floats]] = OrderedDict()
+        self.put_splits(())
 
-    def split(self, key: str, factor: float) -> None:
-        """From now on `factor` units stand for one: prices divide, the past's too, as in the
-        adjusted history that brokers serve. Indices, being relative, stay."""
-        row = self.rows[key]
-        self.reference[row] /= factor
-        self.volume[row] *= factor
+    def put_splits(self, splits: Sequence[Split]) -> None:
+        """From now on these hold, oldest first: prices divide, the past's too, as in the adjusted
+        history that brokers serve. Indices, being relative, stay."""
+        factor = np.ones(len(self.listings))
+        for split in splits:
+            if split.key in self.rows:
+                factor[self.rows[split.key]] *= float(split.factor)
+        self.splits = tuple(splits)
+        self.reference = np.array([listing.reference for listing in self.listings]) / factor
+        usual = np.array([max(listing.volume, 1_000.0) for listing in self.listings])
+        self.volume = np.where(self.is_index, 0, usual * factor)
         self._day = None
         with self._bars_lock:
             self._day_bars.clear()
@@ -240,13 +243,14 @@ class Market:
         """The closing price of the session before `day`, in rupees."""
         return self.previous_closes(row, [day])[0]
 
-    def previous_closes(self, row: int, days: Sequence[date]) -> list[float]:
-        """The same for several days, at the cost of about one."""
+    def previous_closes(self, row: int, days: Sequence[date], *, units: float = 1.0) -> list[float]:
+        """The same for several days, at the cost of about one; of `units` shares of today where
+        those were one then."""
         subset = self._subset(row)
         before = np.array([self.hours.previous(day).toordinal() for day in days], dtype=np.int64)
         levels = self._paths.day_ends(self._columns[subset], before)
         closes: list[float] = self._rupees_of(
-            row, self._ticks_of(row, subset, levels, None)
+            row, self._ticks_of(row, subset, levels, None, units=units)
         ).tolist()
         return closes
 
@@ -336,10 +340,13 @@ class Market:
             )
         return ticks
 
-    def _ticks_of(self, row: int, subset: Rows, levels: Floats, close: Ticks | None) -> Ticks:
+    def _ticks_of(
+        self, row: int, subset: Rows, levels: Floats, close: Ticks | None, *, units: float = 1.0
+    ) -> Ticks:
         """The same for one listing, from only the columns that it needs."""
         if not self.is_index[row]:
-            counts = np.exp(self._log(row, subset, levels)) * (self.reference[row] / self.tick[row])
+            counts = np.exp(self._log(row, subset, levels))
+            counts *= self.reference[row] * units / self.tick[row]
             if close is not None:
                 counts = np.clip(counts, np.ceil(close * (1 - BAND)), np.floor(close * (1 + BAND)))
             whole: Ticks = np.maximum(np.rint(counts), 1).astype(np.int32)

@@ -59,8 +59,9 @@ class SimulatedSource:
 
     def board(self, *, now_ms: int) -> Board:
         day, _ = self.hours.position(self._path_ms(now_ms))
-        if self._board is None or self._board.day != day:
-            self._board = Board(market=self.market, seed=self._seed, day=day)
+        market = self.market
+        if self._board is None or self._board.day != day or self._board.splits is not market.splits:
+            self._board = Board(market=market, seed=self._seed, day=day)
             contracts = {row.listing.key: row.listing for row in self._board.contracts}
             self._listings = ChainMap(self._spots, contracts)
         return self._board
@@ -225,7 +226,8 @@ class SimulatedSource:
                 Bar(*row, self.hours.midnight_ms(day)) for row, day in zip(rows, past, strict=True)
             ]
         else:
-            listed = self.board(now_ms=now_ms).listed_from(key)
+            board = self.board(now_ms=now_ms)
+            listed = board.contracts[board.rows[key]].listed_from
             bars = [self._past_day(key, day, now_ms) for day in past if day >= listed]
         if today in days:
             bars += [r.day for r in self.records(keys=[key], now_ms=now_ms) if r.day is not None]

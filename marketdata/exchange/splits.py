@@ -1,4 +1,5 @@
-"""Splits and bonus issues of the simulated market: a share's prices divide, its volumes multiply.
+"""Splits and bonus issues of the simulated market: a share's prices divide, its volumes multiply,
+and its futures and options go on under their keys with new strikes and lots.
 
 POST /simulator/splits {"id": …, "key": …, "numerator": …, "denominator": …} (units after for units
 before), DELETE the same with its id, GET lists. Kept in a file, since prices are a function of the
@@ -12,72 +13,64 @@ import msgspec
 
 from marketdata.exchange import envelope
 from marketdata.exchange.envelope import Answer, Refusal
-from marketdata.exchange.prices import Market
+from marketdata.exchange.listing import Split
 from marketdata.exchange.requests import Request
+from marketdata.exchange.simulated import SimulatedSource
 
+FILE: Final = Path("exchange") / "splits.json"  # in VAR_DIR
 KEPT_MAX: Final = 10_000
 RATIO_MAX: Final = 1_000_000
-
-
-class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`numerator` shares after for each `denominator` before."""
-
-    id: str
-    key: str
-    numerator: int
-    denominator: int
 
 
 class _Named(msgspec.Struct, forbid_unknown_fields=True):
     id: str
 
 
-class Splits:
-    """The splits in force on `market`, by id, kept at `path`."""
+def kept(path: Path) -> list[Split]:
+    """The splits in the file, oldest first."""
+    return msgspec.json.decode(path.read_bytes(), type=list[Split]) if path.exists() else []
 
-    def __init__(self, market: Market, path: Path) -> None:
-        self._market = market
+
+class Splits:
+    """The splits in force on the market of `source`, by id, kept at `path`."""
+
+    def __init__(self, source: SimulatedSource, path: Path) -> None:
+        self._source = source
         self._path = path
-        self._kept: dict[str, Split] = {}
-        if path.exists():
-            for split in msgspec.json.decode(path.read_bytes(), type=list[Split]):
-                self._put(split)
+        self._kept = {split.id: split for split in kept(path)}
+        self._source.market.put_splits(list(self._kept.values()))
 
     def control(self, request: Request) -> Answer:
         """The control endpoint."""
         try:
             if request.method == "POST":
-                self._add(msgspec.json.decode(request.body, type=Split))
+                split = msgspec.json.decode(request.body, type=Split)
+                self._add(split, now_ms=request.now_ms)
             elif request.method == "DELETE":
                 self._remove(msgspec.json.decode(request.body, type=_Named).id)
         except msgspec.DecodeError as error:
             raise Refusal(400, "UDAPI100036", str(error)) from error
         return envelope.success({"splits": msgspec.to_builtins(list(self._kept.values()))})
 
-    def _add(self, split: Split) -> None:
+    def _add(self, split: Split, *, now_ms: int) -> None:
         if split.id in self._kept:
             return
         ratio = min(split.numerator, split.denominator), max(split.numerator, split.denominator)
         if ratio[0] < 1 or ratio[1] > RATIO_MAX or len(self._kept) >= KEPT_MAX:
             raise Refusal(400, "UDAPI100038", f"a ratio of 1 to {RATIO_MAX}")
-        if split.key not in self._market.rows:
+        if split.key not in self._source.market.rows:
             return  # not listed here: a contract, or a share beyond --instruments
-        self._put(split)
-        self._save()
+        day = self._source.board(now_ms=now_ms).day
+        self._kept[split.id] = msgspec.structs.replace(split, day=day)
+        self._changed()
 
     def _remove(self, name: str) -> None:
-        split = self._kept.pop(name, None)
-        if split is not None:
-            self._market.split(split.key, split.denominator / split.numerator)
-            self._save()
+        if self._kept.pop(name, None) is not None:
+            self._changed()
 
-    def _put(self, split: Split) -> None:
-        self._kept[split.id] = split
-        if split.key in self._market.rows:
-            self._market.split(split.key, split.numerator / split.denominator)
-
-    def _save(self) -> None:
+    def _changed(self) -> None:
         """Whole or not at all: a crash leaves the file of before."""
+        self._source.market.put_splits(list(self._kept.values()))
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(".new")
         fresh.write_bytes(msgspec.json.encode(list(self._kept.values())))

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,12 +56,13 @@ def exchange(
     *,
     port: int | None = None,
     certificate: tuple[str, str] | None = None,
+    now_ms: Callable[[], int] = clock.now_ms,
     **kwargs: Any,
 ) -> Iterator[Running]:
     """Serve `source` until the block ends. `certificate` is (certificate file, key file)."""
     source = source or simulated()
-    feed = FeedServer(source=source, now_ms=clock.now_ms, beat_ms=20)
-    app = Exchange(feed=feed, rest=Rest(source), now_ms=clock.now_ms, **kwargs)
+    feed = FeedServer(source=source, now_ms=now_ms, beat_ms=20)
+    app = Exchange(feed=feed, rest=Rest(source), now_ms=now_ms, **kwargs)
     running = Running(port or free_port(), app, feed, "s" if certificate else "")
     server = uvicorn.Server(
         uvicorn.Config(

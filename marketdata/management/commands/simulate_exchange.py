@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from marketdata import universe
-from marketdata.exchange import hours, listing, recordings
+from marketdata.exchange import hours, listing, recordings, splits
 from marketdata.exchange.app import Exchange
 from marketdata.exchange.feed_server import FeedServer
 from marketdata.exchange.prices import Market
@@ -96,7 +96,7 @@ def _splits(source: Source) -> Splits | None:
     """A recorded day is as it was; only the simulated market can be split."""
     if not isinstance(source, SimulatedSource):
         return None
-    return Splits(source.market, settings.VAR_DIR / "exchange" / "splits.json")
+    return Splits(source, settings.VAR_DIR / splits.FILE)
 
 
 def _not_a_redirect(record: logging.LogRecord) -> bool:

@@ -12,7 +12,7 @@ import pytest
 import upstox_client
 
 from marketdata import instruments, universe
-from marketdata.exchange import derivatives
+from marketdata.exchange import contracts, derivatives
 from marketdata.exchange.derivatives import Board
 from marketdata.exchange.envelope import Answer, Refusal
 from marketdata.exchange.hours import ALWAYS, NSE
@@ -75,7 +75,7 @@ def chain() -> Any:
     ],
 )
 def test_expiries(day: date, weekly: bool, expected: list[str]) -> None:
-    found = derivatives.expiries(day, weekly=weekly, hours=ALWAYS)
+    found = contracts.expiries(day, weekly=weekly, hours=ALWAYS)
     assert [str(expiry) for expiry, _ in found] == expected
 
 
@@ -92,7 +92,7 @@ def test_expiries(day: date, weekly: bool, expected: list[str]) -> None:
     ],
 )
 def test_an_expiry_on_a_holiday_comes_a_session_earlier(day: date, expected: list[str]) -> None:
-    found = derivatives.expiries(day, weekly=True, hours=NSE)
+    found = contracts.expiries(day, weekly=True, hours=NSE)
     assert [str(expiry) for expiry, _ in found] == expected
 
 
