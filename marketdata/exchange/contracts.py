@@ -24,12 +24,16 @@ _EXPIRY_WEEKDAY: Final = 1  # Tuesday, since 2025-09
 STRIKES_EACH_SIDE: Final = 20
 # Strikes are added as the underlying wanders and stay until expiry, as on NSE.
 _LISTED_DAYS: Final = 75
-_FREEZE_LOTS: Final = 27
-_STEPS: Final = {"NIFTY": 50.0, "BANKNIFTY": 100.0, "FINNIFTY": 50.0, "MIDCPNIFTY": 25.0}
-_SHARES: Final = (
-    *("RELIANCE", "HDFCBANK", "ICICIBANK", "INFY", "TCS"),
-    *("SBIN", "BHARTIARTL", "ITC", "LT", "AXISBANK"),
-)
+# Whoever has derivatives here, with the most lots of one order: NSE's file of 2026-02-23.
+_FREEZE_LOTS: Final = {
+    "NIFTY": 27, "BANKNIFTY": 20, "FINNIFTY": 30, "MIDCPNIFTY": 23, "NIFTYNXT50": 24,
+    "RELIANCE": 30, "HDFCBANK": 50, "ICICIBANK": 30, "INFY": 40, "TCS": 40,
+    "SBIN": 30, "BHARTIARTL": 30, "ITC": 40, "LT": 40, "AXISBANK": 30,
+}  # fmt: skip
+# Between an index's strikes, near the money, in the same file.
+_STEPS: Final = {
+    "NIFTY": 50.0, "BANKNIFTY": 100.0, "FINNIFTY": 50.0, "MIDCPNIFTY": 25.0, "NIFTYNXT50": 100.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,7 @@ class Contract:
 
 def underlyings(market: Market) -> list[Listing]:
     """The listings that have derivatives here."""
-    wanted = {*_STEPS, *_SHARES}
-    return [row for row in market.listings if row.symbol in wanted and row.fo_lot > 0]
+    return [row for row in market.listings if row.symbol in _FREEZE_LOTS and row.fo_lot > 0]
 
 
 def expiries(day: date, *, weekly: bool, hours: Hours) -> list[tuple[date, bool]]:
@@ -144,7 +147,7 @@ def _contract(
     named = _symbol(underlying, expiry, strike, kind)
     digest = hashlib.blake2b(named.encode(), digest_size=8).digest()
     token = str(100_000_000 + int.from_bytes(digest, "big") % 900_000_000)
-    lot, freeze = underlying.fo_lot, underlying.fo_lot * _FREEZE_LOTS
+    lot, freeze = underlying.fo_lot, underlying.fo_lot * _FREEZE_LOTS[underlying.symbol]
     for split in splits:
         strike, lot, freeze = _strike(strike, split), _lot(lot, split), int(freeze * split.factor)
     listing = replace(

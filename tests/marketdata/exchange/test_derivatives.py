@@ -96,6 +96,29 @@ def test_an_expiry_on_a_holiday_comes_a_session_earlier(day: date, expected: lis
     assert [str(expiry) for expiry, _ in found] == expected
 
 
+@pytest.mark.parametrize(
+    ("symbol", "lot", "freeze", "step"),
+    [
+        ("NIFTY", 65, 1755, 50),
+        ("BANKNIFTY", 30, 600, 100),
+        ("FINNIFTY", 60, 1800, 50),
+        ("MIDCPNIFTY", 120, 2760, 25),
+        ("NIFTYNXT50", 25, 600, 100),
+    ],
+)
+def test_every_index_of_nse_has_the_terms_of_its_file(
+    symbol: str, lot: int, freeze: int, step: float
+) -> None:
+    """The figures are those of NSE's instrument file of 2026-02-23; only the NIFTY has weeks."""
+    board = source().board(now_ms=NOON_MS)
+    found = [c for c in board.contracts if c.underlying.symbol == symbol]
+    assert {(c.listing.lot, c.listing.freeze_quantity) for c in found} == {(lot, freeze)}
+    assert {c.weekly for c in found} == ({False, True} if symbol == "NIFTY" else {False})
+    assert {c.kind for c in found if not c.weekly} == {"FUT", "CE", "PE"}
+    month = {c.strike for c in found if c.expiry == date(2026, 12, 29) and c.kind == "PE"}
+    assert set(np.diff(sorted(month))) == {step}
+
+
 def test_strikes_surround_the_spot_on_both_sides() -> None:
     strikes = [row["strike_price"] for row in chain()]
     spot = chain()[0]["underlying_spot_price"]
