@@ -6,13 +6,15 @@ The control takes the lock away and must overspend, which shows that the race is
 import contextlib
 import copy
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from statistics import median
 from unittest import mock
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 
 from marketdata.models import Instrument
 from mockmarket.core import clock
@@ -39,9 +41,11 @@ def arena(transactional_db: None) -> tuple[Floor, User, Instrument]:
     return floor, student("alice", at=floor.now), acme
 
 
-def race(attempt: Callable[[int], None]) -> list[str]:
+def race(
+    attempt: Callable[[int], None], *, threads: int = THREADS, attempts: int = ATTEMPTS
+) -> list[str]:
     """Run `attempt(n)` in threads that start together; what each ended with."""
-    start = threading.Barrier(THREADS)
+    start = threading.Barrier(threads)
     first = threading.local()
 
     def run(number: int) -> str:
@@ -56,8 +60,8 @@ def race(attempt: Callable[[int], None]) -> list[str]:
             connections.close_all()
         return "accepted"
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(run, range(ATTEMPTS)))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(run, range(attempts)))
 
 
 def place(floor: Floor, user: User, instrument: Instrument, number: int) -> None:
@@ -92,8 +96,39 @@ def test_a_hundred_races(arena: tuple[Floor, User, Instrument], round_: int) -> 
     test_exactly_the_legal_number_gets_through(arena, round_)
 
 
+@pytest.mark.fault
+@pytest.mark.parametrize("threads", [16, 50])
+@pytest.mark.parametrize("round_", range(20))
+def test_ten_of_eighty(
+    arena: tuple[Floor, User, Instrument], threads: int, round_: int, capsys: pytest.CaptureFixture
+) -> None:
+    """The catalogue's numbers. What the slowest took is printed: it is queueing for one row."""
+    floor, alice, acme = arena
+    took: list[float] = []
+
+    def timed(number: int) -> None:
+        began = time.perf_counter()
+        try:
+            while True:
+                # No connection free in time is a 503 that asks to come again: so it does.
+                with contextlib.suppress(OperationalError):
+                    return place(floor, alice, acme, number)
+        finally:
+            took.append(time.perf_counter() - began)
+
+    results = race(timed, threads=threads, attempts=80)
+    assert results.count("accepted") == LEGAL
+    assert results.count("insufficient_cash") == 80 - LEGAL
+    assert verification.check_ledger() == []
+    with capsys.disabled():
+        print(f"{threads} threads: median {median(took):.3f} s, slowest {max(took):.3f} s")  # noqa: T201
+
+
 @pytest.mark.postgres
-def test_without_the_lock_it_overspends(arena: tuple[Floor, User, Instrument]) -> None:
+@pytest.mark.parametrize(
+    "round_", [0, *(pytest.param(n, marks=pytest.mark.fault) for n in range(1, 20))]
+)
+def test_without_the_lock_it_overspends(arena: tuple[Floor, User, Instrument], round_: int) -> None:
     """The control, where transactions do run side by side: the same race without FOR UPDATE."""
     floor, alice, acme = arena
     together = threading.Barrier(THREADS)
