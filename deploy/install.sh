@@ -105,7 +105,9 @@ front() {
 }
 
 processes() {
-    install -m 644 deploy/systemd/* /etc/systemd/system/
+    local units=/etc/systemd/system hardening=mockmarket-.service.d
+    install -m 644 deploy/systemd/*.{service,timer,target} $units
+    install -m 644 -D -t "$units/$hardening" deploy/systemd/$hardening/*
     systemctl daemon-reload
     systemctl enable -q mockmarket.target
     local exchange=disable

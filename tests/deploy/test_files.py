@@ -26,12 +26,21 @@ def read(path: Path) -> configparser.ConfigParser:
     return parser
 
 
-@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
-def test_each_unit_runs_hardened_and_not_as_root(path: Path) -> None:
-    service = read(path)["Service"]
-    assert service["User"] == "mockmarket"
+def test_one_file_hardens_every_unit() -> None:
+    """systemd reads a folder named by a prefix up to a dash for every unit that begins so."""
+    (folder,) = (path for path in (DEPLOY / "systemd").iterdir() if path.is_dir())
+    assert folder.name == "mockmarket-.service.d"
+    assert all(path.name.startswith("mockmarket-") for path in UNITS)
+    (settings,) = folder.glob("*.conf")
+    service = read(settings)["Service"]
     assert all(name in service for name in HARDENING)
     assert service["ProtectSystem"] == "strict"
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_each_unit_runs_as_the_services_user(path: Path) -> None:
+    service = read(path)["Service"]
+    assert service["User"] == "mockmarket"
     command = service["ExecStart"]
     assert "manage.py" in command or "celery" in command
 
@@ -44,20 +53,31 @@ def test_each_command_of_a_unit_exists(path: Path) -> None:
         assert match[1] in get_commands()
 
 
-@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
-def test_systemd_finds_little_exposure(path: Path) -> None:
+def exposure(unit: Path) -> "subprocess.CompletedProcess[str]":
+    """What systemd makes of a unit and of the drop-ins beside it."""
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("no systemd-analyze here")
     result = subprocess.run(
-        [program, "security", "--offline=true", "--threshold=30", str(path)],
+        [program, "security", "--offline=true", "--threshold=30", str(unit)],
         capture_output=True,
         text=True,
         check=False,
     )
     if "Unknown" in result.stderr or "unrecognized" in result.stderr:
         pytest.skip("this systemd cannot look at files")
+    return result
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_systemd_finds_little_exposure(path: Path) -> None:
+    result = exposure(path)
     assert result.returncode == 0, result.stdout[-300:] + result.stderr
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_control_without_the_drop_in_it_is_exposed(path: Path, tmp_path: Path) -> None:
+    assert exposure(Path(shutil.copy(path, tmp_path))).returncode == 1
 
 
 def test_the_target_wants_every_process() -> None:

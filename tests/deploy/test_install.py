@@ -3,13 +3,19 @@
 The whole of it was walked on an empty Debian 12 (docs/operations/installation.md).
 """
 
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
+import psycopg
 import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
+from psycopg import conninfo, sql
+
+from tests.support import services
 
 DEPLOY = Path(settings.BASE_DIR) / "deploy"
 SCRIPT = (DEPLOY / "install.sh").read_text()
@@ -96,6 +102,46 @@ def test_script_site_and_units_name_the_same_processes() -> None:
 def test_the_database_that_is_made_is_the_one_that_the_settings_name(tmp_path: Path) -> None:
     step(tmp_path, "write_settings market.campus.edu")
     assert f'"$(setting DATABASE_URL)" == {written(tmp_path)["DATABASE_URL"]} ' in SCRIPT
+
+
+@pytest.mark.postgres
+def test_the_databases_are_made_once_and_are_the_services(tmp_path: Path) -> None:
+    server = services.found_postgres()
+    if server is None or shutil.which("createdb") is None:
+        pytest.skip("no PostgreSQL with its client programs here")
+    name = f"mm_install_{os.getpid()}"
+    given = conninfo.conninfo_to_dict(server)
+    environment = {
+        f"PG{key.upper()}": str(value) for key, value in given.items() if key != "dbname"
+    }
+    # The script under another name, speaking to this server as its administrator.
+    prepared = f"""
+        source <(sed 's/mockmarket/{name}/g' {DEPLOY / "install.sh"})
+        settings={tmp_path}/env
+        echo DATABASE_URL=postgres://{name}@/{name} >$settings
+        {name}() {{ echo "$@"; }}
+        as_postgres() {{ "$@"; }}
+        database && echo again && database
+    """
+    try:
+        ended = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", prepared],
+            env={"PATH": os.environ["PATH"], "PGDATABASE": "postgres", **environment},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        with psycopg.connect(server) as connection:
+            made = connection.execute(
+                "SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding)"
+                " FROM pg_database WHERE datname LIKE %s ORDER BY datname", [f"{name}%"],
+            ).fetchall()  # fmt: skip
+    finally:
+        services.drop_database(server, name)
+        services.drop_database(server, f"{name}_proof")
+        with psycopg.connect(server) as connection:
+            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split("again")[0] == ended.stdout.split("again\n")[1]
+    assert made == [(name, name, "UTF8"), (f"{name}_proof", name, "UTF8")]
 
 
 def test_no_served_name_is_strange_to_nginx() -> None:
