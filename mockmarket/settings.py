@@ -4,6 +4,7 @@ The file runs straight after a clone: SQLite, an embedded Valkey started by `man
 a simulated exchange. Production differs only by environment variables.
 """
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,9 @@ AUTH_USER_MODEL = "core.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "daphne",
+    # For its runserver alone: Twisted would be loaded by every other process too.
+    *(["daphne"] if "runserver" in sys.argv else []),
     "unfold",
-    "unfold.contrib.import_export",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -86,7 +87,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_htmx",
-    "import_export",
     "axes",
     "csp",
     "mockmarket.core",

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from openpyxl import Workbook
-
 Cell = str | int | float | Decimal | None
 
 # A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection).
@@ -45,6 +43,8 @@ def as_csv(*, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 def as_xlsx(*, title: str, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
     """One sheet with a frozen header; numbers are numbers, texts are texts."""
+    from openpyxl import Workbook  # a tenth of every process's start, for one download
+
     book = Workbook(write_only=True)
     sheet = book.create_sheet(re.sub(r"[\[\]:*?/\\]", " ", title)[:31] or "Results")
     sheet.freeze_panes = "A2"

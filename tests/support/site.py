@@ -132,7 +132,7 @@ def running(folder: Path) -> Iterator[Site]:
         site.manage("migrate", "-v", "0")
         site.manage("seed_demo")
         # Without the files of the admin and the API's page: compressing them takes minutes.
-        unused = ("admin", "unfold", "drf_spectacular_sidecar", "rest_framework", "import_export")
+        unused = ("admin", "unfold", "drf_spectacular_sidecar", "rest_framework")
         ignored = [word for name in unused for word in ("--ignore", name)]
         site.manage("collectstatic", "--noinput", "-v", "0", *ignored)
         ending.callback(_end_all, site)
