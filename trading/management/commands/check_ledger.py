@@ -33,16 +33,22 @@ class Command(BaseCommand):
 
 @contextmanager
 def _one_moment() -> Iterator[None]:
-    """All statements see the books of one moment, and none is cut off as a page's would be.
-
-    SQLite would let nobody write meanwhile: there, what is written between two statements may
-    show as a finding.
-    """
-    if connection.vendor != "postgresql" or connection.in_atomic_block:
+    """All statements see the books of one moment, while others write to them."""
+    if connection.in_atomic_block:
         yield
-        return
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        cursor.execute("SET LOCAL statement_timeout = 0")
-        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        yield
+    elif connection.vendor == "postgresql":
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # None is cut off as a page's would be.
+            cursor.execute("SET LOCAL statement_timeout = 0")
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            yield
+    else:
+        # In write-ahead mode a deferred transaction reads the state of its first statement;
+        # Django's own would be IMMEDIATE (settings) and let nobody write.
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN DEFERRED")
+            try:
+                yield
+            finally:
+                cursor.execute("ROLLBACK")
