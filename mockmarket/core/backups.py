@@ -6,6 +6,7 @@ all. A restore checks everything it can before it touches anything.
 """
 
 import fcntl
+import gzip
 import hashlib
 import io
 import json
@@ -15,6 +16,7 @@ import shutil
 import sqlite3
 import tarfile
 import tempfile
+import zlib
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -33,8 +35,13 @@ from django.db.migrations.loader import MigrationLoader
 from mockmarket.core import alarms, pg_tools
 from mockmarket.core.errors import DomainError
 
-FORMAT = 1
+# 1 held SQLite's snapshot as it is; since 2 it is compressed by gzip, as pg_dump's always was.
+FORMAT = 2
+FORMATS = (1, FORMAT)
 NAME = re.compile(r"^mockmarket-(\d{8}T\d{6}Z)\.tar$")
+# A campus's 330 MB become 131 in 3.5 s of processor; level 6 makes 123 of them in 8.3 s.
+GZIP_LEVEL = 1
+BLOCK_BYTES = 1 << 20
 SALT_BYTES = 16
 SECRET_FILES = ("secret_key", "demo_password")
 KEEP_ALL = timedelta(hours=24)
@@ -99,7 +106,7 @@ def take(*, folder: Path, at: datetime, key: str = "") -> Path:
 def _take(folder: Path, work: Path, at: datetime, key: str) -> Path:
     dump, archive = work / "database", work / "archive.tar"
     if connection.vendor == "sqlite":
-        _vacuum_into(dump)
+        _compressed_snapshot(dump)
     else:
         pg_tools.dump(dump)
     secrets = _encrypted_secrets(key) if key else b""
@@ -132,7 +139,7 @@ def _take(folder: Path, work: Path, at: datetime, key: str) -> Path:
 def _read_back(archive: Path, work: Path) -> None:
     """The first half of a restore, from the file as it now stands on the disk."""
     manifest = inspect(archive)
-    dump = extract(archive, work)
+    dump = extract(archive, manifest, work)
     if manifest.vendor == "sqlite":
         check_sqlite(dump)
     else:
@@ -226,6 +233,14 @@ def _taken_at(name: str) -> datetime:
     return datetime.strptime(match[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
+def _compressed_snapshot(target: Path) -> None:
+    snapshot = target.with_name("snapshot")
+    _vacuum_into(snapshot)
+    with snapshot.open("rb") as source, gzip.open(target, "wb", GZIP_LEVEL) as out:
+        shutil.copyfileobj(source, out, BLOCK_BYTES)
+    snapshot.unlink()
+
+
 def _vacuum_into(target: Path) -> None:
     # One read transaction: a consistent snapshot, while writers go on under WAL.
     path = connection.settings_dict["NAME"]
@@ -266,7 +281,7 @@ def inspect(path: Path) -> Manifest:
         raise BadBackup(f"{path} is not a whole backup ({type(error).__name__})") from error
     if digest != manifest.database_sha256:
         raise BadBackup(f"{path} is damaged: the database's checksum differs")
-    if manifest.format != FORMAT:
+    if manifest.format not in FORMATS:
         raise BadBackup(f"format {manifest.format} is not known to this version")
     if manifest.vendor != connection.vendor:
         raise BadBackup(
@@ -281,13 +296,20 @@ def inspect(path: Path) -> Manifest:
     return manifest
 
 
-def extract(path: Path, folder: Path) -> Path:
-    """The database of a backup, as a file in `folder`."""
+def extract(path: Path, manifest: Manifest, folder: Path) -> Path:
+    """The database of an inspected backup, as a file in `folder`. Raises BadBackup."""
     dump = folder / "database"
     with tarfile.open(path) as tar, dump.open("wb") as out:
-        database = tar.extractfile("database")
-        assert database is not None
-        shutil.copyfileobj(database, out, 1 << 20)
+        stored = tar.extractfile("database")
+        assert stored is not None
+        if manifest.vendor != "sqlite" or manifest.format == 1:
+            shutil.copyfileobj(stored, out, BLOCK_BYTES)
+            return dump
+        try:
+            with gzip.open(stored) as database:
+                shutil.copyfileobj(database, out, BLOCK_BYTES)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise BadBackup(f"the database in the backup is damaged: {error}") from error
     return dump
 
 
@@ -348,6 +370,6 @@ def _sha256(path: Path) -> str:
 
 def _sha256_of(handle: IO[bytes]) -> str:
     digest = hashlib.sha256()
-    while block := handle.read(1 << 20):
+    while block := handle.read(BLOCK_BYTES):
         digest.update(block)
     return digest.hexdigest()

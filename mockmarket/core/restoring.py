@@ -45,7 +45,7 @@ def replaced(path: Path, manifest: Manifest, *, key: str, tell: Tell) -> Iterato
     Nothing else may be running. Raises BadBackup or RestoreFailed before anything has changed.
     """
     secrets = backups.secrets_of(path, key)
-    with _errors_named(), _unpacked(path, tell) as dump:
+    with _errors_named(), _unpacked(path, manifest, tell) as dump:
         swapped = _sqlite_replaced if manifest.vendor == "sqlite" else _postgres_replaced
         with swapped(dump, tell):
             failpoints.reach("restore.swapped")
@@ -57,7 +57,7 @@ def replaced(path: Path, manifest: Manifest, *, key: str, tell: Tell) -> Iterato
 @contextmanager
 def elsewhere(path: Path, manifest: Manifest, *, tell: Tell) -> Iterator[None]:
     """Within the block the connection speaks to a copy of an inspected backup, which then goes."""
-    with _errors_named(), _unpacked(path, tell) as dump:
+    with _errors_named(), _unpacked(path, manifest, tell) as dump:
         own = connection.settings_dict["NAME"]
         if manifest.vendor == "sqlite":
             backups.check_sqlite(dump)
@@ -243,13 +243,13 @@ def _speak_to(name: str) -> None:
 
 
 @contextmanager
-def _unpacked(path: Path, tell: Tell) -> Iterator[Path]:
+def _unpacked(path: Path, manifest: Manifest, tell: Tell) -> Iterator[Path]:
     folder = Path(settings.VAR_DIR)
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(".restoring-*"):
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".restoring-") as name:
-        dump = backups.extract(path, Path(name))
+        dump = backups.extract(path, manifest, Path(name))
         tell(f"unpacked: {dump.stat().st_size / 1e6:.0f} MB")
         failpoints.reach("restore.unpacked")
         yield dump

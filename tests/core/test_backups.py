@@ -1,5 +1,6 @@
 """Backup while the books are written to, restore elsewhere, and prove the books."""
 
+import gzip
 import hashlib
 import json
 import tarfile
@@ -88,6 +89,40 @@ def test_a_backup_under_load_restores_to_proven_books(pair: list[Installation]) 
         assert (target.folder / secret).read_text() == (source.folder / secret).read_text()
 
 
+MEANWHILE = """
+from threading import Thread
+from django.core.management import call_command
+from mockmarket.core import clock
+from mockmarket.core.models import User
+from portfolios import booking
+from portfolios.models import Portfolio
+from trading import verification
+
+def book():
+    portfolio = Portfolio.objects.order_by("pk").first()
+    admin = User.objects.get(username="admin")
+    booking.adjust_cash(portfolio=portfolio, amount=1, reason="load", actor=admin, at=clock.now())
+
+def added_up_late(ids, added_up=verification._totals):
+    totals = added_up(ids)
+    writer = Thread(target=book)
+    writer.start()
+    writer.join()
+    return totals
+
+verification._totals = added_up_late
+before = Portfolio.objects.order_by("pk").first().entry_seq
+call_command("check_ledger")
+print("booked meanwhile:", Portfolio.objects.order_by("pk").first().entry_seq - before)
+"""
+
+
+def test_books_that_are_written_to_prove_as_of_one_moment(pair: list[Installation]) -> None:
+    said = pair[0].manage("shell", "-v", "0", "-c", MEANWHILE)
+    assert "The books prove" in said
+    assert "booked meanwhile: 1" in said
+
+
 def test_what_does_not_fit_is_refused_before_anything_changes(
     pair: list[Installation], tmp_path: Path
 ) -> None:
@@ -108,12 +143,42 @@ def test_what_does_not_fit_is_refused_before_anything_changes(
     assert target.books() == before
 
 
+def test_a_backup_of_format_1_restores_too(pair: list[Installation], tmp_path: Path) -> None:
+    """Before format 2 SQLite's snapshot lay in the file as it is."""
+    source, target = pair
+    source.manage("backup", "--to", str(tmp_path / "kept"))
+    archive, _ = backups.newest(tmp_path / "kept") or pytest.fail("no backup was written")
+    with tarfile.open(archive) as tar:
+        manifest = backups.Manifest(**json.load(tar.extractfile("manifest.json")))
+        stored = tar.extractfile("database").read()
+    if manifest.vendor == "sqlite":
+        plain = gzip.decompress(stored)
+        assert plain.startswith(b"SQLite format 3")
+        assert len(stored) < len(plain) / 2
+        stored = plain
+    old = _archive(tmp_path / "old.tar", replace(manifest, format=1), stored)
+    assert "The books prove" in target.manage("restore", str(old), "--yes")
+    assert target.books() == source.books()
+
+
+def test_a_snapshot_that_does_not_unpack_is_damaged(tmp_path: Path) -> None:
+    manifest = _manifest("sqlite")
+    packed = gzip.compress(b"SQLite format 3" * 1000)
+    assert (
+        b"SQLite"
+        in backups.extract(
+            _archive(tmp_path / "a.tar", manifest, packed), manifest, tmp_path
+        ).read_bytes()
+    )
+    flipped = packed[:20] + bytes([packed[20] ^ 255]) + packed[21:]
+    for stored in (b"not packed", packed[:-20], flipped):
+        with pytest.raises(backups.BadBackup, match="damaged"):
+            backups.extract(_archive(tmp_path / "b.tar", manifest, stored), manifest, tmp_path)
+
+
 def test_what_is_no_backup_of_ours_is_named(tmp_path: Path) -> None:
     vendor = backups.connection.vendor
-    manifest = backups.Manifest(
-        format=backups.FORMAT, created_at="", vendor=vendor, database_sha256="", migrations=[],
-        secrets=False,
-    )  # fmt: skip
+    manifest = _manifest(vendor)
     whole = _archive(tmp_path / "whole.tar", manifest)
     assert backups.inspect(whole).vendor == vendor
     for reason, path in {
@@ -170,8 +235,19 @@ def _changed(archive: Path, target: Path, *, database: bytes) -> Path:
     return target
 
 
-def _archive(target: Path, manifest: backups.Manifest, digest: str | None = None) -> Path:
-    database = b"a database" * 1000
+def _manifest(vendor: str) -> backups.Manifest:
+    return backups.Manifest(
+        format=backups.FORMAT, created_at="", vendor=vendor, database_sha256="", migrations=[],
+        secrets=False,
+    )  # fmt: skip
+
+
+def _archive(
+    target: Path,
+    manifest: backups.Manifest,
+    database: bytes = b"a database" * 1000,
+    digest: str | None = None,
+) -> Path:
     right = digest or hashlib.sha256(database).hexdigest()
     manifest = replace(manifest, database_sha256=right)
     with tarfile.open(target, "w") as tar:
