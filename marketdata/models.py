@@ -7,6 +7,7 @@ instruments, the last known price (the end of the fallback chain), candles and c
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext_noop
 
 from marketdata import sessions
 from mockmarket.core.money import PriceField
@@ -260,6 +261,16 @@ class NewsItem(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def is_made_up(self) -> bool:
+        """Whether the simulated exchange wrote it: its link leads nowhere."""
+        return self.link.startswith("https://example.com/news/")
+
+    @property
+    def shown_source(self) -> str:
+        """Who says so. What is made up says it, also after the price source has changed."""
+        return gettext_noop("Simulated newswire") if self.is_made_up else self.source.name
 
 
 class Watchlist(models.Model):

@@ -33,11 +33,10 @@ THEMES = {"SYSTEM": "system", "LIGHT": "light", "DARK": "dark"}
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """The template variables `desk` and `layout`."""
-    return {
-        "desk": Desk(request),
-        "layout": "partial.html" if is_boosted(request) else "shell.html",
-    }
+    """The template variables `desk` and `layout`. The desk is not for strangers."""
+    desk = Desk(request)
+    whole = "shell.html" if desk.known else "bare.html"
+    return {"desk": desk, "layout": "partial.html" if is_boosted(request) else whole}
 
 
 class Desk:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext
 
 from marketdata.models import Instrument
 from mockmarket.core.formats import rupees
@@ -61,6 +62,17 @@ class Contest(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def shown_name(self) -> str:
+        """The name; the practice contest's first one is said in the reader's language."""
+        return gettext(self.name) if self.is_practice else self.name
+
+    @property
+    def shown_description(self) -> str:
+        """The same of the description. The translation of an empty text is no empty text."""
+        known = self.is_practice and self.description
+        return gettext(self.description) if known else self.description
 
 
 class Portfolio(models.Model):

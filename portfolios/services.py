@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from mockmarket.core import bus, close_codes
 from mockmarket.core.audit import audit
@@ -115,8 +116,10 @@ def practice_contest(*, at: datetime) -> Contest:
     contest, _ = Contest.objects.get_or_create(
         slug=PRACTICE_SLUG,
         defaults={
-            "name": "Practice",
-            "description": "Yours to try things. It has no end and may be started afresh.",
+            "name": gettext_noop("Practice"),
+            "description": gettext_noop(
+                "Yours to try things. It has no end and may be started afresh."
+            ),
             "state": Contest.State.RUNNING,
             "is_practice": True,
             "starts_at": at,

@@ -41,7 +41,7 @@ def render(row: NewsItem) -> dict[str, Any]:
         "title": row.title,
         "summary": row.summary,
         "link": row.link,
-        "source": row.source.name,
+        "source": row.shown_source,
         "published_at": row.published_at,
         "instruments": [found.key for found in row.instruments.all()],
     }

@@ -12,13 +12,32 @@ from marketdata.exchange.source import Source
 
 NEWS_KEYS_MAX: Final = 30
 _DAY_MS: Final = 86_400_000
+# A heading and what the article would begin with.
 _HEADLINES: Final = (
-    "{name}: board to consider quarterly results",
-    "{name} opens a new plant, says the company",
-    "Brokers differ on {name} after the investor call",
-    "{name} appoints a new finance chief",
-    "{name} wins an order; shares in focus",
-    "What the numbers of {name} say about its sector",
+    (
+        "{name}: board to consider quarterly results",
+        "The meeting is next week; until then insiders may not trade the share.",
+    ),
+    (
+        "{name} opens a new plant, says the company",
+        "Half of its output is promised to customers; the rest has to find buyers.",
+    ),
+    (
+        "Brokers differ on {name} after the investor call",
+        "Two raise their targets, one lowers it; all three heard the same figures.",
+    ),
+    (
+        "{name} appoints a new finance chief",
+        "The company promotes from within and keeps its outlook for the year.",
+    ),
+    (
+        "{name} wins an order; shares in focus",
+        "It is to be delivered over three years; the price was not disclosed.",
+    ),
+    (
+        "What the numbers of {name} say about its sector",
+        "Sales grew faster than costs, which not everyone among its peers can say.",
+    ),
 )
 
 
@@ -53,12 +72,13 @@ def _items(listing: Listing, now_ms: int) -> list[dict[str, Any]]:
         draw = int(columns([f"news/{listing.key}/{day}"])[0])
         published = day * _DAY_MS + draw % _DAY_MS
         if draw % 3 == 0 and published <= now_ms:
-            heading = _HEADLINES[draw // 3 % len(_HEADLINES)].format(name=listing.name)
+            heading, summary = _HEADLINES[draw // 3 % len(_HEADLINES)]
             out.append(
                 {
-                    "heading": heading,
-                    "summary": "Made up by the simulated exchange.",
+                    "heading": heading.format(name=listing.name),
+                    "summary": summary,
                     "thumbnail": "",
+                    # RFC 2606: nobody's site. By it pages know what is made up.
                     "article_link": f"https://example.com/news/{draw:x}",
                     "published_time": published,
                 }

@@ -63,17 +63,13 @@ TEXTS = (
     _("The API token is not valid."),
     _("The Authorization header must be 'Bearer <token>'."),
     _("The access token is not valid or has expired."),
-    _(
-        "The closing auction takes market and limit orders from its 5th minute, only limit orders from its 10th, and none from its 15th."
-    ),
+    _("The closing auction takes market and limit orders from its 5th minute, only limit orders from its 10th, and none from its 15th."),
     _("The closing auction takes prices from ₹{0} to ₹{1}."),
     _("The contest has started: its rules stay as they are."),
     _("The exchange takes at most {0} in one order."),
     _("The file has {0} lines; 1 to {1} can be taken."),
     _("The file is larger than {0} KiB."),
-    _(
-        "The file would retire {0} of {1} instruments of {2}: it is probably incomplete. Nothing was changed."
-    ),
+    _("The file would retire {0} of {1} instruments of {2}: it is probably incomplete. Nothing was changed."),
     _("The first line must name the columns {0}."),
     _("The market engine is not running; prices are the last known."),
     _("The market is closed. Place it as an after-market order to queue it."),

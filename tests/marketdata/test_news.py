@@ -128,6 +128,8 @@ class TestPriceSource:
         assert (source.last_error, source.items.count()) == ("", sum(new))
         share = Instrument.objects.get(symbol="TCS")
         assert {share.name in item.title for item in news.items(instrument=share)} == {True}
+        # It names a real company, and so must say itself that nothing of it is true.
+        assert {item.shown_source for item in news.items()} == {"Simulated newswire"}
 
     def test_its_failure_is_kept_and_harms_no_other(self, settings, monkeypatch):
         settings.UPSTOX_REST_URL = "http://127.0.0.1:1"

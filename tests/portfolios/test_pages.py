@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from marketdata.models import LastPrice
 from mockmarket.core import clock, redis
@@ -222,3 +223,22 @@ class TestLeaving:
         text = client_of(who).get("/contests/").content.decode()
         for word in ("Nifty 50", "required", "60 seconds", "₹1,00,000", "Futures and options"):
             assert word in text, word
+
+
+class TestNames:
+    def test_the_practice_contest_is_named_in_the_readers_language_until_staff_rename_it(
+        self,
+    ) -> None:
+        who = user("alice")
+        practice = services.ensure_practice(user=who, at=clock.now()).contest
+        with translation.override("hi"):
+            assert practice.shown_name == "अभ्यास"
+            assert "आज़माने" in practice.shown_description
+            practice.name, practice.description = "Sandbox of batch B", ""
+            assert practice.shown_name == "Sandbox of batch B"
+            assert practice.shown_description == ""
+
+    def test_a_contest_of_staff_keeps_its_name_in_every_language(self, where: Contest) -> None:
+        where.name = "Practice"
+        with translation.override("hi"):
+            assert where.shown_name == "Practice"

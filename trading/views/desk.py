@@ -97,7 +97,7 @@ def first_steps(request: HttpRequest, portfolio: Portfolio) -> list[dict[str, An
     return [
         {
             "title": _("Watch a few shares"),
-            "text": _("Press / and type a name you know; + keeps its price beside every page."),
+            "text": _("Search for a name you know; + keeps its price beside every page."),
             "done": watching,
             "href": reverse("market"),
             "verb": _("Find shares"),
