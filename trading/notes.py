@@ -13,6 +13,7 @@ from itertools import groupby
 
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
+from fpdf.fonts import FontFace
 
 from mockmarket.core import formats
 from mockmarket.core.clock import IST
@@ -30,6 +31,9 @@ LINE_NAMES = {
     "gst": "GST",
     "depository": "Depository charge",
 }
+# Of the PDF: rules between rows, and what is read last.
+_LINE = (205, 206, 214)
+_QUIET = (96, 100, 108)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,41 +177,48 @@ def as_pdf(note: Note) -> bytes:
     pdf = FPDF(orientation="landscape", format="A4")
     pdf.set_title(f"Contract note {note.number}")
     pdf.set_creation_date(datetime.combine(note.session_date, datetime.min.time(), IST))
+    pdf.set_margin(15)
+    pdf.set_draw_color(*_LINE)
     pdf.add_page()
-    pdf.set_font("Helvetica", "B", 15)
-    pdf.cell(0, 9, "Contract note", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-    pdf.set_font("Helvetica", "", 10)
-    pdf.multi_cell(
-        0,
-        5,
-        _latin(
-            f"No. {note.number}, {note.session_date:%d %B %Y}\n"
-            f"{_latin_or(note.holder, note.username)}, {_latin_or(note.contest, note.slug)}\n"
-            "Simulated trading with play money. All amounts in rupees."
-        ),
-        new_x=XPos.LMARGIN,
-        new_y=YPos.NEXT,
-    )
-    pdf.ln(3)
+    _head(pdf, note)
     _table(pdf, note)
-    pdf.ln(3)
-    for name, amount in [
-        *((LINE_NAMES[name], amount) for name, amount in note.charge_lines.items()),
-        ("Charges in all", note.charges),
-        ("Bought", note.bought),
-        ("Sold", note.sold),
-        ("Net", note.net),
-    ]:
-        pdf.cell(60, 5, _latin(name))
-        pdf.cell(30, 5, _number(amount), align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    pdf.ln(4)
+    _totals(pdf, note)
     return bytes(pdf.output())
+
+
+def _head(pdf: FPDF, note: Note) -> None:
+    """Whose note it is on the left, which one on the right."""
+    pdf.set_font("Helvetica", "B", 17)
+    pdf.cell(pdf.epw / 2, 9, "Contract note")
+    pdf.set_font("Helvetica", "B", 11)
+    pdf.cell(0, 9, f"No. {note.number}", align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    pdf.set_font("Helvetica", "", 11)
+    whose = f"{_latin_or(note.holder, note.username)}, {_latin_or(note.contest, note.slug)}"
+    pdf.cell(pdf.epw / 2, 6, _latin(whose))
+    pdf.cell(
+        0, 6, f"{note.session_date:%d %B %Y}", align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT
+    )
+    pdf.set_text_color(*_QUIET)
+    pdf.set_font("Helvetica", "", 9)
+    pdf.cell(
+        0, 6, "Simulated trading with play money at MockMarket. Times are IST, amounts rupees.",
+        new_x=XPos.LMARGIN, new_y=YPos.NEXT,
+    )  # fmt: skip
+    pdf.set_text_color(0)
+    pdf.ln(4)
 
 
 def _table(pdf: FPDF, note: Note) -> None:
     pdf.set_font("Helvetica", "", 9)
     heads = ("Time", "Share", "ISIN", "Side", "Product", "Quantity", "Price", "Value", "Charges")
-    widths = (20, 45, 30, 14, 18, 22, 26, 32, 24)
-    with pdf.table(col_widths=widths, text_align=("LEFT",) * 5 + ("RIGHT",) * 4) as table:
+    with pdf.table(
+        col_widths=(20, 45, 32, 14, 18, 22, 26, 32, 24),
+        text_align=("LEFT",) * 5 + ("RIGHT",) * 4,
+        borders_layout="HORIZONTAL_LINES",
+        line_height=7,
+        headings_style=FontFace(emphasis="BOLD", color=_QUIET),
+    ) as table:
         table.row(heads)
         for line in note.lines:
             table.row(
@@ -223,6 +234,26 @@ def _table(pdf: FPDF, note: Note) -> None:
                     _number(line.charges),
                 )
             )
+
+
+def _totals(pdf: FPDF, note: Note) -> None:
+    """Under the table's right end; a block of few lines stays on one page."""
+    parts = [(LINE_NAMES[name], amount) for name, amount in note.charge_lines.items()]
+    sums = (
+        ("Charges in all", note.charges), ("Bought", note.bought), ("Sold", note.sold),
+        ("Net paid" if note.net < 0 else "Net received", abs(note.net)),
+    )  # fmt: skip
+    with pdf.unbreakable() as block:
+        for number, (name, amount) in enumerate([*parts, *sums]):
+            of_sums = number >= len(parts)
+            block.set_font("Helvetica", "B" if of_sums else "", 9)
+            block.set_x(block.w - block.r_margin - 90)
+            border = "T" if name in {"Charges in all", sums[-1][0]} else 0
+            block.cell(60, 6, name, border=border)
+            block.cell(
+                30, 6, _number(amount), border=border, align="R",
+                new_x=XPos.LMARGIN, new_y=YPos.NEXT,
+            )  # fmt: skip
 
 
 def _number(value: Decimal | int, *, places: int = 2) -> str:

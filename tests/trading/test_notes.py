@@ -6,6 +6,8 @@ import re
 import zlib
 from decimal import Decimal
 
+from django.test import Client
+
 from marketdata.models import Instrument
 from mockmarket.core.models import User
 from portfolios.models import Posting
@@ -50,8 +52,20 @@ def test_a_note_groups_digits_as_in_india_and_names_whom_it_can_write(
     note = notes.contract_note(portfolio=portfolio(alice), session_date=floor.now.date())
     found = written(notes.as_pdf(note))
     assert {"5,000", "100.00", "5,00,000.00"} <= found
-    assert any(text.startswith("-5,00,") for text in found)  # Net
+    assert "Net paid" in found
+    assert sum(text.startswith("5,00,") for text in found) == 2  # bought, and paid
     assert "alice, Practice" in found
+
+
+def test_an_order_leads_to_the_note_of_its_day(
+    floor: Floor, alice: User, acme: Instrument, client: Client
+) -> None:
+    floor.tick(acme, 100.0, asks=[(100.05, 30)])
+    order = floor.buy(alice, acme, 10)
+    client.force_login(alice)
+    page = client.get(f"/orders/{order.pk}/").content.decode()
+    (address,) = re.findall(r'href="(/api/v1/contract-notes/[^"]+)"', page)
+    assert "ACME" in written(client.get(address).content)
 
 
 def test_a_symbol_is_no_formula(floor: Floor, alice: User) -> None:

@@ -31,7 +31,11 @@ urlpatterns: list[URLPattern] = [
     path("contract-notes/", notes.NotesView.as_view()),
     path("contract-notes/<day:session_date>/", notes.NoteView.as_view()),
     path("contract-notes/<day:session_date>/csv/", notes.NoteCsvView.as_view()),
-    path("contract-notes/<day:session_date>/pdf/", notes.NotePdfView.as_view()),
+    path(
+        "contract-notes/<day:session_date>/pdf/",
+        notes.NotePdfView.as_view(),
+        name="contract_note_pdf",
+    ),
     path("performance/", performance.PerformanceView.as_view()),
     path("performance/curve/", performance.PerformanceCurveView.as_view()),
     path("performance/trips/", performance.TripsView.as_view()),

@@ -114,7 +114,7 @@ def order_detail(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
 
 
 def _explained(fill: Fill) -> Fill:
-    """The fill with `lines`, `quote_lines` and `depth` for the page."""
+    """The fill with `lines`, `quote_lines`, `day` and `depth` for the page."""
     quote = fill.quote
     words = charge_words()
     fill.lines = [  # type: ignore[attr-defined]
@@ -127,6 +127,7 @@ def _explained(fill: Fill) -> Fill:
         (_("Source"), said(quote.get("source") or "–")),
         (_("Volume so far"), number(quote.get("volume"), places=0)),
     ]
+    fill.day = fill.filled_at.astimezone(clock.IST).date()  # type: ignore[attr-defined]
     fill.depth = ladder({side: quote.get(side) or [] for side in ("bids", "asks")})  # type: ignore[attr-defined]
     return fill
 
