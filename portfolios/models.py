@@ -70,9 +70,8 @@ class Contest(models.Model):
 
     @property
     def shown_description(self) -> str:
-        """The same of the description. The translation of an empty text is no empty text."""
-        known = self.is_practice and self.description
-        return gettext(self.description) if known else self.description
+        """The same of the description."""
+        return gettext(self.description) if self.is_practice else self.description
 
 
 class Portfolio(models.Model):

@@ -20,12 +20,15 @@ LEFT_OUT |= {
         "tickets", "demo", "doctor", "supervisor", "performance", "staff", "settlement_prices",
     )
 }  # fmt: skip
-# Words that stand where a value is put in, and the names of states.
+# Words that stand where a value is put in, the names of states, what is announced by itself.
 WORDS = (
     "price", "trigger price", "above", "below", "lower", "upper", "draft", "open", "running",
     "frozen", "finished", "cancelled", "filled", "rejected", "expired", "Watching the price",
     "Waits for its entry", "Triggered", "Refused when it fired", "Not filled",
     "Draft", "Open to join", "Running", "Frozen", "Finished", "Archived",
+    "Opening balance", "Fill", "Staff adjustment", "Dividend", "Corporate action", "Charge",
+    "Settlement", "Reversal", "{0} is frozen", "{0} goes on", "{0} has ended",
+    "stream", "rest", "cache", "database",
 )  # fmt: skip
 TARGET = ROOT / "mockmarket" / "core" / "refusal_texts.py"
 

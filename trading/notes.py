@@ -196,9 +196,7 @@ def _head(pdf: FPDF, note: Note) -> None:
     pdf.set_font("Helvetica", "", 11)
     whose = f"{_latin_or(note.holder, note.username)}, {_latin_or(note.contest, note.slug)}"
     pdf.cell(pdf.epw / 2, 6, _latin(whose))
-    pdf.cell(
-        0, 6, f"{note.session_date:%d %B %Y}", align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT
-    )
+    pdf.cell(0, 6, f"{note.session_date:%d %B %Y}", align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
     pdf.set_text_color(*_QUIET)
     pdf.set_font("Helvetica", "", 9)
     pdf.cell(
