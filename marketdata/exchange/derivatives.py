@@ -6,7 +6,6 @@ solves from a price is the one that is sent. Nothing is stored: a contract's pas
 from its underlying's past.
 """
 
-import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import cached_property
@@ -15,9 +14,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.exchange import contracts, noise
+from marketdata.exchange import contracts, noise, volatility
 from marketdata.exchange.contracts import TICK
-from marketdata.exchange.listing import VIX_KEY, VIX_USUAL, Listing
+from marketdata.exchange.listing import VIX_KEY, VIX_USUAL
 from marketdata.exchange.noise import Floats
 from marketdata.exchange.prices import Market
 from marketdata.options import pricing
@@ -61,7 +60,7 @@ class Board:
         self.is_call = np.array([c.kind == "CE" for c in self.contracts])
         self.is_future = np.array([c.kind == "FUT" for c in self.contracts])
         self.expires_ms = np.array([_close_ms(c.expiry) for c in self.contracts], dtype=np.float64)
-        self._usual = np.array([_usual_volatility(c.underlying) for c in self.contracts])
+        self._usual = np.array([volatility.usual(c.underlying) for c in self.contracts])
 
     def values(
         self, rows: Rows, *, spot: Floats, vix: Floats | float, at_ms: Floats | float
@@ -69,28 +68,20 @@ class Board:
         """Prices of `rows` where their underlyings stand at `spot`. Arrays broadcast."""
         years = np.maximum(self.expires_ms[rows] - at_ms, 0) / (365 * 86_400_000)
         strike = np.where(self.is_future[rows], spot, self.strike[rows])
-        volatility = self._volatility(rows, spot, strike, years, vix)
+        surface = volatility.surface(
+            spot=spot, strike=strike, years=years, usual=self._usual[rows], vix=vix
+        )
         greeks = pricing.greeks(
             spot=spot,
             strike=strike,
             years=years,
-            volatility=volatility,
+            volatility=surface,
             is_call=self.is_call[rows],
             rate=RATE,
         )
         forward = spot * np.exp(RATE * years)
         price = np.where(self.is_future[rows], forward, greeks.price)
-        return Values(np.maximum(np.rint(price / TICK), 1) * TICK, volatility, greeks)
-
-    def _volatility(
-        self, rows: Rows, spot: Floats, strike: Floats, years: Floats, vix: Floats | float
-    ) -> Floats:
-        """The surface: a smile in standard deviations, dearer below, moving with the index."""
-        middle = self._usual[rows] * (0.5 + 0.5 * np.asarray(vix) / VIX_USUAL)
-        deviation = middle * np.sqrt(np.maximum(years, 2 / 365))
-        away = np.clip(np.log(strike / spot) / deviation, -4, 4)
-        surface: Floats = middle * (1 - 0.045 * away + 0.014 * away**2)
-        return surface
+        return Values(np.maximum(np.rint(price / TICK), 1) * TICK, surface, greeks)
 
     def interest(self, rows: Rows, *, part: float) -> tuple[Floats, Floats, Floats]:
         """(volume, open interest, yesterday's open interest) when `part` of the day's trade is
@@ -142,10 +133,3 @@ class Board:
 
 def _close_ms(expiry: date) -> float:
     return datetime.combine(expiry, EXPIRY_TIME, tzinfo=IST).timestamp() * 1000
-
-
-def _usual_volatility(underlying: Listing) -> float:
-    if underlying.is_index:
-        return {"NIFTY": 0.125, "BANKNIFTY": 0.14, "MIDCPNIFTY": 0.165}.get(underlying.symbol, 0.14)
-    spread = hashlib.blake2b(underlying.key.encode(), digest_size=1).digest()[0] / 255
-    return 0.20 + 0.10 * spread
