@@ -114,11 +114,19 @@ def live_chain(*, underlying: Instrument, expiry_date: date, at: datetime) -> Ch
 
 def swept_chain(*, underlying: Instrument, expiry_date: date) -> Chain:
     """The chain as last swept; before any sweep, its bare contracts. Raises NoSuchChain."""
-    return (
-        cached_chain(underlying.key, expiry_date)
-        or _stored_chain(underlying, expiry_date)
-        or _listed_chain(underlying, expiry_date)
-    )
+    for found in (cached_chain, _stored_chain):
+        chain = found(underlying.key, expiry_date)
+        if chain is not None and _has_todays_strikes(chain):
+            return chain
+    return _listed_chain(underlying, expiry_date)
+
+
+def _has_todays_strikes(chain: Chain) -> bool:
+    """Not after a split, until the next sweep. It adjusts all contracts of a share: one tells."""
+    sides = zip(chain.calls.keys, chain.puts.keys, chain.strikes.tolist(), strict=True)
+    key, strike = next(((call or put, strike) for call, put, strike in sides), ("", 0.0))
+    listed = Instrument.objects.filter(key=key).values_list("strike_price", flat=True).first()
+    return listed is None or abs(float(listed) - strike) < 0.005
 
 
 def _live(keys: Sequence[str]) -> dict[str, Floats]:
@@ -132,9 +140,9 @@ def _live(keys: Sequence[str]) -> dict[str, Floats]:
     return columns
 
 
-def _stored_chain(underlying: Instrument, expiry_date: date) -> Chain | None:
+def _stored_chain(underlying_key: str, expiry_date: date) -> Chain | None:
     row = (
-        OptionChainSnapshot.objects.filter(underlying=underlying, expiry_date=expiry_date)
+        OptionChainSnapshot.objects.filter(underlying__key=underlying_key, expiry_date=expiry_date)
         .order_by("-taken_at")
         .first()
     )

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
+from django.db.models import F
 
 from marketdata.board import Board
 from marketdata.mirror import mirror
@@ -66,6 +67,17 @@ def test_without_redis_contents_the_stored_chain_serves(nifty):
     put_on_board({}, 0)
     chain = selectors.live_chain(underlying=nifty, expiry_date=EXPIRY, at=AT)
     assert chain.calls.open_interest.tolist() == [650.0] * 5
+
+
+def test_a_split_outdates_every_sweep_from_before_it(nifty):
+    """Until the next sweep the chain has the new strikes and no interest, from wherever it comes;
+    the old ones stood beside the new prices for up to 15 minutes."""
+    services.sweep_chain(source=Exchange(), underlying=nifty, expiry_date=EXPIRY, at=AT)
+    Instrument.objects.filter(underlying_key=nifty.key).update(strike_price=F("strike_price") / 5)
+    put_on_board({}, 0)
+    chain = selectors.live_chain(underlying=nifty, expiry_date=EXPIRY, at=AT)
+    assert chain.strikes.tolist() == [strike / 5 for strike in STRIKES]
+    assert np.isnan(chain.calls.open_interest).all()
 
 
 def test_before_any_sweep_the_contracts_are_listed(nifty):
