@@ -6,7 +6,7 @@ from typing import Literal
 
 from playwright.sync_api import Page
 
-from scripts.classroom import CONTEST, SLUG
+from scripts.classroom import CONTEST, REASON, SLUG
 
 Themes = tuple[Literal["light", "dark"], ...]
 
@@ -41,7 +41,9 @@ def ticket(*, side: str = "BUY") -> Callable[[Page], None]:
         page.locator(f".stock-actions [data-side={side}]").click()
         page.wait_for_selector("#t-quantity")
         page.fill("#t-quantity", "5" if side == "SELL" else "25")
-        # A contest that asks for a reason opens this part, which hides the costs.
+        # A contest that asks for a reason opens this part, which hides the costs, and refuses in
+        # red until one is given.
+        page.fill("#t-reason", REASON)
         page.locator(".ticket-more[open] > summary").click(timeout=2_000)
 
     return steps
