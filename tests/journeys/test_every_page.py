@@ -212,6 +212,42 @@ def test_a_fill_by_keyboard_alone(product: Product, new_page: Callable[..., Page
     expect(page.locator("#ticket")).not_to_have_class("drawer open")
 
 
+@SQLITE_ONLY
+def test_lists_stay_as_the_reader_arranged_them(
+    product: Product, new_page: Callable[..., Page]
+) -> None:
+    """Columns of the market and the order of a watchlist, also after the page is loaded anew."""
+    page = new_page(viewport={"width": LAPTOP, "height": 800})
+    log_in(page, product, "student14")
+    page.goto(f"{product.url}/market/")
+    expect(page.locator("html")).to_have_attribute("data-ready", "1")
+    sector = page.locator("th.col-sector")
+    expect(sector).to_be_visible()
+    page.get_by_text("Columns", exact=True).click()
+    page.locator("[data-column=sector]").uncheck()
+    expect(sector).to_be_hidden()
+    for number, symbol in enumerate(("INFY", "WIPRO"), 1):
+        page.locator("[data-search]").first.fill(symbol)
+        page.get_by_role("button", name=f"Watch {symbol}", exact=True).click()
+        expect(page.locator(".side-list [data-row]")).to_have_count(number)
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-ready", "1")
+    expect(sector).to_be_hidden()
+
+    page.set_viewport_size({"width": PHONE, "height": 800})
+    # A phone has no room for what it chooses from.
+    expect(page.get_by_text("Columns", exact=True)).to_be_hidden()
+    page.goto(f"{product.url}/watchlists/")
+    expect(page.locator("html")).to_have_attribute("data-ready", "1")
+    symbols = page.locator("#watch-list .symbol")
+    expect(symbols).to_have_text(["INFY", "WIPRO"])
+    with page.expect_response("**/order/"):
+        page.get_by_role("button", name="Move WIPRO up").click()
+    expect(symbols).to_have_text(["WIPRO", "INFY"])
+    page.reload()
+    expect(symbols).to_have_text(["WIPRO", "INFY"])
+
+
 # Staff freeze or resume the practice contest, by the service that their page calls.
 STATE = """
 from mockmarket.core import clock
