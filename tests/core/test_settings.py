@@ -78,3 +78,22 @@ def test_control_a_careless_setting_is_found(
     result = check_deploy(tmp_path, **changes)
     assert result.returncode != 0
     assert finding in result.stderr
+
+
+STARTED = """
+import sys
+import django
+django.setup()
+import trading.management.commands.run_market
+print({"daphne", "openpyxl", "twisted.internet.reactor"} & set(sys.modules))
+"""
+
+
+def test_an_engine_starts_without_what_others_need() -> None:
+    """They were a third of its start, for which students wait when one has died."""
+    started = subprocess.run(
+        [sys.executable, "-c", STARTED],
+        cwd=ROOT, env={**os.environ, "DJANGO_SETTINGS_MODULE": "mockmarket.settings"},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert started.stdout.strip() == "set()"
