@@ -225,6 +225,15 @@ class TestLeaving:
             assert word in text, word
 
 
+def test_a_contest_that_staff_ended_is_not_said_to_have_no_end(alice: Portfolio) -> None:
+    where = alice.contest
+    where.ends_at = None
+    where.save()
+    assert "– no end" in client_of(alice.user).get("/contests/").content.decode()
+    finish(where)
+    assert "– Finished" in client_of(alice.user).get("/contests/").content.decode()
+
+
 class TestNames:
     def test_the_practice_contest_is_named_in_the_readers_language_until_staff_rename_it(
         self,
