@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 from django.conf import settings
+from django.core.management.color import Style
 from django.db import OperationalError, connection
 from django.db.backends.sqlite3.base import DatabaseOperations
 from django.db.backends.utils import CursorWrapper
@@ -169,6 +170,37 @@ def _flush_again_after_a_deadlock() -> Iterator[None]:
         connection.ops.execute_sql_flush = patient
     yield
     connection.ops.execute_sql_flush = flush
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_by_deleting() -> Iterator[None]:
+    """TRUNCATE makes new files for 59 tables and all their indexes, whatever they held: 1.1 to
+    1.6 s after each test with `transaction=True`, where deleting some rows takes 0.01 s."""
+    truncating = connection.ops.sql_flush
+
+    def deleting(
+        style: Style,
+        tables: list[str],
+        *,
+        reset_sequences: bool = False,
+        allow_cascade: bool = False,
+    ) -> list[str]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT usesuper FROM pg_user WHERE usename = current_user")
+            may_lift_triggers = cursor.fetchone() == (True,)
+        if reset_sequences or not may_lift_triggers:
+            return truncating(
+                style, tables, reset_sequences=reset_sequences, allow_cascade=allow_cascade
+            )
+        # Lifts foreign keys and the triggers that refuse DELETE until the transaction ends.
+        lifted = "SET LOCAL session_replication_role = replica"
+        names = map(connection.ops.quote_name, tables)
+        return [lifted, *(f"DELETE FROM {name}" for name in names)]  # noqa: S608 (our own names)
+
+    if connection.vendor == "postgresql":
+        connection.ops.sql_flush = deleting
+    yield
+    connection.ops.sql_flush = truncating
 
 
 @pytest.fixture(scope="session")
