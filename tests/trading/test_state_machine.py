@@ -32,7 +32,7 @@ FULL_PROOF_EVERY = 60
 DAY_STEPS_MIN, RESTART_STEPS_MIN = 12, 4
 # Of one run of the search; an example ends early where its choices are used up.
 EXAMPLES, STEPS_OF_EXAMPLE = 6, 100
-PARTS = 8
+PARTS, PARTS_ALWAYS = 8, 2
 
 
 class Rollback(Exception):
@@ -284,7 +284,7 @@ def run_machine(*, steps: int, number: int) -> None:
 
 # Each part may go to another worker, and leaves its tables new: PostgreSQL cannot clear away what
 # was rolled back while a transaction is open, and the fifth part took twice as long as the first.
-# Half of the parts are for `make faults`, which takes 200,000 steps more: all of them were a fifth
+# All but two parts are for `make faults`, which takes 200,000 steps more: all of them were a fifth
 # of the time of `make test`.
 @pytest.mark.usefixtures("real_exchange")
 @pytest.mark.django_db(transaction=True)
@@ -295,7 +295,7 @@ def run_machine(*, steps: int, number: int) -> None:
         pytest.param(
             n,
             marks=[pytest.mark.xdist_group(f"state machine {n}")]
-            + [pytest.mark.fault] * (n >= PARTS // 2),
+            + [pytest.mark.fault] * (n >= PARTS_ALWAYS),
         )
         for n in range(PARTS)
     ],
