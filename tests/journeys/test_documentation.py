@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import SQLITE_ONLY, log_in
 from tests.support.product import Product
+from tests.support.waiting import eventually
 
 
 @SQLITE_ONLY
@@ -20,7 +21,17 @@ def test_help_leads_to_the_documentation(product: Product, new_page: Callable[..
     page = new_page()  # whose console is watched for what the policy forbids
     page.goto(address)
     expect(page.get_by_role("heading", name="The first day")).to_be_visible()
-    page.get_by_role("textbox", name="Search").first.fill("stamp duty")
-    expect(page.locator(".md-search-result__link").first).to_contain_text("Charges")
+    found = page.locator(".md-search-result__link").first
+
+    def searched() -> bool:
+        """It hears keys, and only once its script and index have been read."""
+        asked = page.get_by_role("textbox", name="Search").first
+        asked.fill("")
+        asked.press_sequentially("stamp duty")
+        found.wait_for(timeout=3_000)
+        return True
+
+    eventually(searched, seconds=20)
+    expect(found).to_contain_text("Charges")
     page.goto(f"{product.url}/docs/students/charges")  # without its slash
     assert page.url.endswith("/docs/students/charges/")
