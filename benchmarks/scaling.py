@@ -28,16 +28,16 @@ class Costs:
     """Of one core of the machine that measured them; docs/operations/scaling.md says where."""
 
     # The hub: `hub_cores` with these three gives the rows of ADR 0033's table.
-    hub_idle_cores: float = 0.066  # hearing and mirroring fifty batches a second
-    frame_seconds: float = 7.3e-6  # one write to one socket
-    update_seconds: float = 0.56e-6  # one price in a frame
+    hub_idle_cores: float = 0.082  # hearing and mirroring fifty batches a second
+    frame_seconds: float = 8.0e-6  # one write to one socket
+    update_seconds: float = 0.39e-6  # one price in a frame
     encoded_per_core_second: float = 60_000.0  # changed instruments turned into JSON once
     ticks_per_core_second: float = 100_000.0  # engine: gate, board, matching
     fills_per_core_second: float = 600.0  # engine: decided, booked, published
     valued_portfolios_per_core_second: float = 1_000_000.0  # 20 positions each
     page_cpu_seconds: float = 0.02
     order_cpu_seconds: float = 0.012
-    bytes_per_update: float = 95.0
+    bytes_per_update: float = 165.0
     bus_bytes_per_row: float = 140.0
     socket_bytes: float = 60_000.0
     process_bytes: float = 180e6
