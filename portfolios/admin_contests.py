@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -17,7 +17,7 @@ from mockmarket.core import clock
 from mockmarket.core.admin_base import AuditedAdmin, list_link, reasoned
 from mockmarket.core.formats import rupees
 from mockmarket.core.models import User
-from portfolios import admin_rules, contests, services, staff
+from portfolios import admin_rules, contests, selectors, services, staff
 from portfolios.models import Contest, Portfolio
 
 BREAK = SafeString("<wbr>")
@@ -175,8 +175,7 @@ class ContestAdmin(AuditedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Contest]:
         rows: QuerySet[Contest] = super().get_queryset(request)
-        present = Q(portfolios__left_at__isnull=True)
-        return rows.annotate(member_count=Count("portfolios", filter=present))
+        return rows.annotate(member_count=selectors.MEMBERS)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Of the moves only those that may follow the contest's state. One that was shown before

@@ -31,6 +31,10 @@ from portfolios.valuation import (
     value_position,
 )
 
+_PRESENT = Q(portfolios__left_at__isnull=True)
+# Of contests: how many take part now.
+MEMBERS = Count("portfolios", filter=_PRESENT)
+
 
 class NoPortfolio(NotFound):
     """The user has no portfolio there, or may not see it."""
@@ -162,12 +166,11 @@ def portfolios_of(*, user: User) -> list[Portfolio]:
 
 def contests_listed(*, user: User) -> QuerySet[Contest]:
     """Every contest that is not a draft, with `members` and `joined` (by this user) counted."""
-    present = Q(portfolios__left_at__isnull=True)
     return (
         Contest.objects.exclude(state=Contest.State.DRAFT)
         .annotate(
-            members=Count("portfolios", filter=present),
-            joined=Count("portfolios", filter=present & Q(portfolios__user_id=user.pk)),
+            members=MEMBERS,
+            joined=Count("portfolios", filter=_PRESENT & Q(portfolios__user_id=user.pk)),
         )
         .order_by("-is_practice", "-starts_at", "id")
     )

@@ -3,11 +3,11 @@
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Q
 from django.http import HttpRequest
 
 from mockmarket.core import documentation
 from mockmarket.core.models import AuditEntry
+from portfolios import selectors
 from portfolios.models import Contest
 
 CONTESTS_SHOWN = 20
@@ -27,9 +27,8 @@ def context(request: HttpRequest, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _under_way() -> list[Contest]:
-    """Contests that have not ended, the newest first, practice last; each with `member_count`."""
-    present = Q(portfolios__left_at__isnull=True)
-    open_ones = Contest.objects.exclude(
+    """Contests that have not ended, the newest first, practice last; each with `members`."""
+    going_on = Contest.objects.exclude(
         state__in=[Contest.State.FINISHED, Contest.State.ARCHIVED]
-    ).annotate(member_count=Count("portfolios", filter=present))
-    return list(open_ones.order_by("is_practice", "-starts_at")[:CONTESTS_SHOWN])
+    ).annotate(members=selectors.MEMBERS)
+    return list(going_on.order_by("is_practice", "-starts_at")[:CONTESTS_SHOWN])
