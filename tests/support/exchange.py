@@ -17,6 +17,8 @@ from marketdata.exchange.prices import Market
 from marketdata.exchange.rest_server import Rest
 from marketdata.exchange.simulated import SimulatedSource
 from marketdata.exchange.source import Source
+from marketdata.upstox.feed import Feed
+from marketdata.upstox.wire import Frame
 from mockmarket.core import clock
 from tests.support.network import free_port
 from tests.support.waiting import eventually
@@ -42,6 +44,24 @@ class Running:
     @property
     def feed_url(self) -> str:
         return f"ws{self.scheme}://127.0.0.1:{self.port}/v3/feed/market-data-feed"
+
+
+@contextlib.contextmanager
+def heard(running: Running, key: str) -> Iterator[list[Frame]]:
+    """What a feed client hears of one instrument in full, as it comes, until the block ends."""
+    frames: list[Frame] = []
+    feed = Feed(
+        url=running.feed_url,
+        token="any",
+        on_frame=frames.append,
+        on_state=lambda state, reason: None,
+    )
+    feed.subscribe([key], "full")
+    feed.start()
+    try:
+        yield frames
+    finally:
+        feed.stop()
 
 
 def simulated(*, seed: int = 1, hours: Hours = ALWAYS, **kwargs: Any) -> Source:

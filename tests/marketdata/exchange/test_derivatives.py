@@ -24,9 +24,7 @@ from marketdata.exchange.simulated import SimulatedSource
 from marketdata.models import Instrument
 from marketdata.options import pricing, sweep
 from marketdata.services import seed_derivatives, seed_universe
-from marketdata.upstox.feed import Feed
-from marketdata.upstox.wire import Frame
-from tests.support.exchange import HDFC, NIFTY, exchange
+from tests.support.exchange import HDFC, NIFTY, exchange, heard
 from tests.support.waiting import eventually
 
 NOON_MS = 1_795_199_400_000 + 12 * 3_600_000  # Saturday 2026-11-21 12:00 in India
@@ -247,7 +245,6 @@ def test_seeding_derivatives_is_repeatable_and_retires_yesterdays() -> None:
 
 
 def test_options_tick_on_the_feed_and_the_sdk_reads_the_chain() -> None:
-    frames: list[Frame] = []
     with exchange() as server:
         configuration = upstox_client.Configuration()
         configuration.host = server.rest_url
@@ -258,18 +255,10 @@ def test_options_tick_on_the_feed_and_the_sdk_reads_the_chain() -> None:
         rows = api.get_put_call_option_chain(HDFC, expiry).data
         assert rows[0].call_options.market_data.ltp > 0
         middle = rows[len(rows) // 2].call_options.instrument_key
-        feed = Feed(
-            url=server.feed_url,
-            token="any",
-            on_frame=frames.append,
-            on_state=lambda state, reason: None,
-        )
-        feed.subscribe([middle], "full")
-        feed.start()
-        ticks = eventually(
-            lambda: [t for f in list(frames) if not f.snapshot for t in f.ticks], seconds=20
-        )
-        feed.stop()
+        with heard(server, middle) as frames:
+            ticks = eventually(
+                lambda: [t for f in list(frames) if not f.snapshot for t in f.ticks], seconds=20
+            )
     assert ticks[0].implied_volatility is not None
     assert ticks[0].implied_volatility < 1
     assert ticks[0].greeks is not None

@@ -22,10 +22,8 @@ from marketdata.exchange.prices import Market
 from marketdata.exchange.requests import Request
 from marketdata.exchange.simulated import SimulatedSource
 from marketdata.exchange.splits import Splits, kept
-from marketdata.upstox.feed import Feed
-from marketdata.upstox.wire import Frame
 from mockmarket.core.clock import IST
-from tests.support.exchange import exchange
+from tests.support.exchange import exchange, heard
 from tests.support.waiting import eventually
 
 KEY = "NSE_EQ|INE009A01021"  # Infosys
@@ -98,7 +96,6 @@ def split_on(market: Market, *days: date | None, numerator: int = 5, denominator
 
 
 def test_contracts_go_on_under_their_keys_on_the_wire(tmp_path: Path) -> None:
-    frames: list[Frame] = []
     market = source(started_ms=0)
     with exchange(market, splits=Splits(market, tmp_path / "splits.json")) as server:
 
@@ -124,19 +121,11 @@ def test_contracts_go_on_under_their_keys_on_the_wire(tmp_path: Path) -> None:
         )
         middle = calls[len(calls) // 2][1]
         old = price(middle)
-        feed = Feed(
-            url=server.feed_url,
-            token="any",
-            on_frame=frames.append,
-            on_state=lambda state, reason: None,
-        )
-        feed.subscribe([middle], "full")
-        feed.start()
-        eventually(lambda: list(frames), seconds=20)
-        requests.post(server.rest_url + SPLITS, json=FIVE, timeout=20).raise_for_status()
-        seen = len(frames)
-        ticks = eventually(lambda: [t for f in frames[seen + 1 :] for t in f.ticks], seconds=20)
-        feed.stop()
+        with heard(server, middle) as frames:
+            eventually(lambda: list(frames), seconds=20)
+            requests.post(server.rest_url + SPLITS, json=FIVE, timeout=20).raise_for_status()
+            seen = len(frames)
+            ticks = eventually(lambda: [t for f in frames[seen + 1 :] for t in f.ticks], seconds=20)
         after = rows()
     assert ticks[0].last_price == pytest.approx(old / 5, rel=0.1, abs=0.1)
     assert after.keys() == before.keys()
